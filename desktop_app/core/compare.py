@@ -298,12 +298,14 @@ def _rises(one: WaterfallPanel, other: WaterfallPanel, _alignment: Alignment) ->
 def _curves(one: CurvePanel, other: CurvePanel, _alignment: Alignment) -> AnyPanel:
     same = len(one.lines) == len(other.lines) and one.line_names == other.line_names
     if not same or any(not np.array_equal(a[0], b[0]) for a, b in zip(one.lines, other.lines, strict=True)):
-        return one
+        return replace(one, source=None)
     lines = tuple((x, np.asarray(y - b[1])) for (x, y), b in zip(one.lines, other.lines, strict=True))
-    points = one.points
+    points, source = one.points, one.source
     if points is not None and other.points is not None and np.array_equal(points[0], other.points[0]):
         points = (points[0], np.asarray(points[1] - other.points[1]))
-    return replace(one, lines=lines, points=points, levels_at=(), band=None, focus=None)
+    elif points is not None:
+        source = None  # they stay what they are here: no cell of a difference
+    return replace(one, lines=lines, points=points, levels_at=(), band=None, focus=None, source=source)
 
 
 _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
@@ -350,6 +352,6 @@ def _panel_called(panel: AnyPanel, name: str) -> AnyPanel:
         return replace(panel, of=f"{name}{MARK}")
     if isinstance(panel, GraphPanel):
         return replace(panel, node_source=called(panel.node_source), edge_source=called(panel.edge_source))
-    if isinstance(panel, _OfArray | WaterfallPanel):
+    if isinstance(panel, _OfArray | WaterfallPanel | CurvePanel):
         return replace(panel, source=called(panel.source))
     return panel

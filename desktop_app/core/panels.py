@@ -406,6 +406,7 @@ class CurvePanel(Panel):
     """A function's curve or a vector's profile: lines of (x, y), points on them, and named level lines and bands.
 
     Stems far above all others, and points outside `x_range`, lie outside the axes, which state how many there are.
+    `source` gives in `each` the cell of each of the `points`, or, without these, of each point of the lines in turn.
     """
 
     lines: tuple[tuple[Array, Array], ...] = ()
@@ -420,6 +421,7 @@ class CurvePanel(Panel):
     line_names: tuple[str, ...] = ()  # written at the end of each line
     stops: tuple[tuple[float, Intent, str], ...] = ()  # in order of x: what a click nearest to x asks for, in words
     stems: bool = False  # draw the points' values as thin bars from the first level line
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

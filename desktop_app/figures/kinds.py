@@ -28,6 +28,7 @@ from desktop_app.figures import (
     paint_arcs,
     paint_charts,
     paint_cloud,
+    paint_curves,
     paint_graph,
     paint_heat,
     paint_sheet,
@@ -178,8 +179,8 @@ KINDS: dict[type[Panel], PanelKind] = {
         lambda _panel, wanted: 2.2 * wanted,
     ),
     CurvePanel: PanelKind(
-        paint_charts.curve_extent,
-        paint_charts.paint_curve,
+        paint_curves.curve_extent,
+        paint_curves.paint_curve,
         180,
         tables.curve_table,
         panel_words.curve_words,

@@ -5,8 +5,8 @@ import numpy as np
 from desktop_app.core.levels import short
 from desktop_app.core.panels import Rise, WaterfallPanel
 from desktop_app.figures.marks import Page, Rect
-from desktop_app.figures.paint_charts import ticks
 from desktop_app.figures.paint_common import ROW, heading, heading_height
+from desktop_app.figures.paint_curves import ticks
 from desktop_app.gpt2.phrase import Phrase
 
 Extent = tuple[float, float]

@@ -91,6 +91,7 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
     QToolButton#tab {{ font-size: {px(12)}; background: transparent; color: {theme.dim}; border: none; border-radius: 0;
                         border-bottom: 2px solid transparent; padding: {px(1)} {px(4)}; min-height: {px(14)}; }}
     QToolButton#tab:hover, QToolButton#tab:focus {{ color: {theme.ink}; border-bottom: 2px solid {theme.line}; }}
+    QToolButton#tab:disabled {{ color: {theme.faint}; }}
     QToolButton#tab:checked {{ color: {theme.ink}; font-weight: 600; border-bottom: 2px solid {theme.accent}; }}
     QToolButton::menu-indicator {{ image: none; width: 0; }}
     QTabWidget::pane {{ border: none; border-top: 1px solid {theme.line}; }}

@@ -261,6 +261,8 @@ class Window(Frame):
             self.prompt.show_text(state.text, 0, self.theme.accent)
             self.map.show_steps((), None, self.theme, self.scale, None)
         self.scrubber.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale)
+        if not self.lecture.on:
+            self.workspaces.show_workspace(state.workspace)
         self.acts.show_checks(state)
         self.acts.enable()
 

@@ -17,6 +17,7 @@ class WorkspaceBar(QWidget):
     """Buttons for the commands that show a workspace, in the upper left corner of the pane.
 
     Those of a group share a button with a menu; its label is the shown workspace, or the group if none of it is shown.
+    Without a pass there is nothing to show, and none can be pressed.
     """
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget) -> None:
@@ -24,6 +25,9 @@ class WorkspaceBar(QWidget):
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(0)
+        line.setSizeConstraint(
+            QHBoxLayout.SizeConstraint.SetFixedSize
+        )  # its size follows the words, whenever they change
         self._buttons: dict[str, QToolButton] = {}
         groups: dict[str, QToolButton] = {}
         for name, words in _TABS.items():
@@ -37,6 +41,7 @@ class WorkspaceBar(QWidget):
             button.setObjectName("tab")
             button.setCheckable(True)
             line.addWidget(button)
+            action.changed.connect(lambda a=action, b=button: b.setEnabled(a.isEnabled()))
             if group is None:
                 button.setText(words)
                 button.setAccessibleName(action.text())
@@ -60,4 +65,3 @@ class WorkspaceBar(QWidget):
                 shown = _TABS[WORKSPACE + key] if group == _GROUPS.get(key) else group
                 button.setText(f"{shown} ▾")
         self.setVisible(len(self._buttons) > 1)
-        self.adjustSize()

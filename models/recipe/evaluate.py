@@ -3,6 +3,7 @@
     python evaluate.py models/bundled --write                     the bundled model; updates the card and stored figures
     python evaluate.py models/bundled --corpus FOLDER             with the bigram model refitted to the books
     python evaluate.py models/sorter                              the letter-sorting model, at each of its snapshots
+    python evaluate.py models/learner                             the learner, at each of its snapshots
 
 It needs numpy, tokenizers and safetensors, but not PyTorch.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import card
+import corpus
 import forward
 import learned
 import measure
@@ -63,7 +65,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, metavar="FILE", help="write the bundled model's figures there, as JSON")
     args = parser.parse_args()
     if (args.folder / "snapshots" / learned.FILE).exists() and args.folder.name == "learner":
-        text = learned.report(args.folder)
+        text = learned.report(args.folder, measure.DATA / corpus.HELD_OUT_BOOK)
         print(text)
         if args.write:
             card.write(args.folder / "README.md", text)

@@ -3,10 +3,12 @@
 On rows of the held-out book, each as long as the context: `loss` is the mean cross-entropy in nats per token, `loss of
 token n` that of the n-th token alone, over all rows. The in-context score is the loss late in the text minus the loss
 early (Olsson et al. 2022 take tokens 500 and 50 of 512), scaled to a context of 128: here the mean over tokens 112 to
-127 minus that over 8 to 15. Negative means that earlier context helps. `loss when repeated` is the loss of random
-tokens at their second occurrence. Each head's scores are those of `heads.py`, on the same random tokens.
+127 minus that over 8 to 15, both of which are written too. Negative means that earlier context helps. `loss when
+repeated` is the loss of random tokens at their second occurrence. Each head's scores are those of `heads.py`, on the
+same random tokens.
 
-curves.csv has a row for each measured step: the step, then these numbers.
+curves.csv has a row for each measured step: the step, then these numbers. In the committed one the two means of the
+score are there at the snapshots only; they were measured later.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ def measure(model: forward.Model, look: np.ndarray) -> dict[str, float]:
         "loss when repeated": again[:, LENGTH + 1 :].mean(dtype=np.float64),
     }
     found |= {f"loss of token {n}": nats[n - 1] for n in TOKENS}
+    found |= {f"loss of tokens {span.start + 1} to {span.stop}": nats[span].mean() for span in (EARLY, LATE)}
     for kind in KINDS:
         found |= {f"{kind} L{b}H{h}": scores[kind][b, h] for b in range(model.blocks) for h in range(model.heads)}
     return {name: float(value) for name, value in found.items()}
@@ -78,11 +81,11 @@ class Curves:
             self.path.write_text("".join((names, *kept)), encoding="utf-8", newline="")
 
 
-def report(folder: Path) -> str:
-    """Return the main curves at the steps of the snapshots, as Markdown."""
-    kept = {int(path.name) for path in (folder / "snapshots").iterdir() if path.is_dir()}
-    with (folder / "snapshots" / FILE).open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if int(row["step"]) in kept]
+def report(folder: Path, book: Path) -> str:
+    """Measure every snapshot anew on the held-out book, and return the main numbers as Markdown."""
     lines = ["| training step | " + " | ".join(SHOWN) + " |", "|---" * (1 + len(SHOWN)) + "|"]
-    lines += [f"| {row['step']} | " + " | ".join(f"{float(row[name]):.2f}" for name in SHOWN) + " |" for row in rows]
+    for path in sorted(path for path in (folder / "snapshots").iterdir() if path.is_dir()):
+        model = forward.load(path)
+        found = measure(model, rows(folder, book, model.context))
+        lines.append(f"| {int(path.name)} | " + " | ".join(f"{found[name]:.2f}" for name in SHOWN) + " |")
     return "\n".join(lines)

@@ -59,6 +59,11 @@ def test_every_cell_says_what_its_point_would_predict(model, place, shows):
     assert isinstance(grid, MapPanel) and isinstance(curves, CurvePanel)
     points = points_of(model.config)
     assert grid.values.shape == (len(points), len(own.trace))
+    assert curves.source.name == "lens.target_probability"
+    drawn = np.concatenate([y for _, y in curves.lines])
+    for n, (target, point, position) in enumerate(curves.source.each):
+        expected = distribution(model, own.trace, points[point], position)[pinned[target]]
+        assert drawn[n] == pytest.approx(expected, rel=1e-4, abs=1e-6) and position == own.token
     for row, point in enumerate(points):
         for position in range(len(own.trace)):
             p = distribution(model, own.trace, point, position)

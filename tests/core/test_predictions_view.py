@@ -6,7 +6,7 @@ import pytest
 from desktop_app.core.analysis.predictions import compute
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.panels import BarsPanel, ShadedPanel, panels_of
+from desktop_app.core.panels import BarsPanel, CurvePanel, ShadedPanel, panels_of
 from desktop_app.core.products import completed
 from desktop_app.core.steps import build_view, find_step, wants_of
 from desktop_app.core.views import predictions
@@ -71,6 +71,8 @@ def test_the_view_shades_each_token_by_what_it_was_given_and_opens_to_its_loss(m
         name, (n,) = bar.source
         assert name == predictions.LOSS and bar.value == pytest.approx(losses[n], abs=1e-5)
     assert sorted(b.value for b in bars.bars) == pytest.approx(sorted(losses)[-12:], abs=1e-5)
+    curve = next(p for p in panels_of(view.content) if isinstance(p, CurvePanel))
+    assert [losses[curve.source.at(0, n)[0]] for n in range(len(losses))] == pytest.approx(curve.points[1], abs=1e-5)
     assert f"{number(losses[3])} nats" in predictions.describe(scene, Cell(predictions.LOSS, (3,))).value
     opened = predictions.open_cell(scene, Cell(predictions.LOSS, (3,)))
     came = [bar for bar in next(p for p in panels_of(opened.content) if isinstance(p, BarsPanel)).bars if bar.marked]

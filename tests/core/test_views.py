@@ -12,6 +12,7 @@ from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import examples
 from desktop_app.core.intents import Append
 from desktop_app.core.levels import percent
+from desktop_app.core.opening.cells import Cell, read_cell
 from desktop_app.core.opening.describe import describe
 from desktop_app.core.opening.view import chain
 from desktop_app.core.panels import (
@@ -568,3 +569,17 @@ def test_the_likeliest_token_has_rank_1_wherever_ranks_are_said(model):
     said = [line.remark for view in views for p in panels(view.content) for line in getattr(p, "lines", ())]
     ranks = [remark for remark in said if isinstance(remark, str) and "rank" in remark]
     assert len(ranks) == 2 and all(re.search(r"\brank 1\b", remark) for remark in ranks), ranks
+
+
+def test_every_point_of_a_curve_that_is_a_cell_has_that_cells_number(scene):
+    found = set()
+    for op in OPS:
+        for panel in panels_of(scene, step_of(scene, op)):
+            if isinstance(panel, CurvePanel) and panel.source is not None:
+                found.add(op)
+                drawn = panel.points[1] if panel.points else np.concatenate([y for _, y in panel.lines])
+                assert len(drawn) == len(panel.source.each)
+                cells = [Cell(panel.source.name, index) for index in panel.source.each[::7]]
+                read = [read_cell(scene.trace, {}, cell) for cell in cells]
+                np.testing.assert_allclose(read, np.asarray(drawn, float)[::7], rtol=1e-6, atol=1e-7)
+    assert found == {"ln1", "ln2", "ln_final", "mlp.post", "logits"}

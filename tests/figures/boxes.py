@@ -55,6 +55,20 @@ def faults(marks, width, height, measure=fonts.width):
     return found
 
 
+def crossed(marks, lines, measure=fonts.width):
+    """Sentences about words on which a line lies: between two of its points, near each other, inside of their box."""
+    found = []
+    for mark in marks:
+        if isinstance(mark, Words) and mark.text.strip() and not mark.angle:
+            (left, top), _, (right, bottom), _ = corners(mark, measure)
+            for line in lines:
+                along = np.linspace(0, len(line.x) - 1, 40 * len(line.x))
+                x, y = (np.interp(along, np.arange(len(line.x)), axis) for axis in (line.x, line.y))
+                if ((x > left) & (x < right) & (y > top) & (y < bottom)).any():
+                    found.append(f"a line crosses {mark.text!r}")
+    return found
+
+
 def faint(marks, background):
     """Sentences about words whose contrast with what was drawn under their middle before them is less than 4.5:1."""
     found = []

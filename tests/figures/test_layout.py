@@ -15,7 +15,8 @@ from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Options, lay_out, make_job
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Dots, Fill, Heat, Page, Rect, Words
-from desktop_app.figures.paint_charts import bars_extent, paint_bars, ticks
+from desktop_app.figures.paint_charts import bars_extent, paint_bars
+from desktop_app.figures.paint_curves import ticks
 from desktop_app.figures.theme import DARK, LIGHT
 from desktop_app.gpt2.sampling import Sampling
 from tests.figures.boxes import apart, corners, faults

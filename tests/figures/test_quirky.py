@@ -26,7 +26,8 @@ from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Options, lay_out, make_job
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Fill, Page, Path, Picture, Rect, Words
-from desktop_app.figures.paint_charts import paint_bars, paint_curve
+from desktop_app.figures.paint_charts import paint_bars
+from desktop_app.figures.paint_curves import paint_curve
 from desktop_app.figures.theme import LIGHT, THEMES
 from tests.figures.boxes import faint, faults
 from tests.quirky import COUNTS, DEAD, DEAD_AT, LARGE, MIDDLE, SINK, SINKS, open_quirky

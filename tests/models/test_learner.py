@@ -38,12 +38,21 @@ def test_twenty_snapshots_and_more_in_eight_megabytes_the_last_of_them_the_model
     assert (config["n_layer"], config["vocab_size"], config["n_positions"]) == (2, 512, 128)
 
 
+def in_the_card(step):
+    """The numbers that the card gives for a snapshot, by name."""
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in card.splitlines() if line.startswith(f"| {step} |")]
+    return dict(zip(learned.SHOWN, map(float, row.strip("| ").split(" | ")[1:]), strict=True))
+
+
 @pytest.mark.parametrize("step", [0, 320, 440, 700])
-def test_what_the_curves_say_is_measured_anew(curves, step):
+def test_what_the_curves_and_the_card_say_is_measured_anew(curves, step):
     model = forward.load(FOLDER / "snapshots" / f"{step:05d}")
     found = learned.measure(model, learned.rows(FOLDER, BOOK, model.context))
     for name, value in found.items():
         assert value == pytest.approx(curves[step][name], abs=2e-3), name
+    for name, said in in_the_card(step).items():
+        assert said == pytest.approx(found[name], abs=0.00502), f"{name}: rounded once, from what was measured"
 
 
 def test_scores_and_induction_heads_come_together_as_the_lesson_says(curves):

@@ -11,14 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QDialog
+from PySide6.QtWidgets import QApplication, QDialog, QToolButton
 
+from desktop_app.core.bundle import bundled_models
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.panels import has_carpets
 from desktop_app.core.workspaces import WORKSPACES
+from desktop_app.figures.marks import Path as Line
 from desktop_app.figures.marks import Words
 from desktop_app.ui import fonts
-from tests.figures.boxes import faults
+from tests.figures.boxes import crossed, faults
 from tests.ui.test_window_looks import cut
 
 SLOW = bool(os.environ.get("LOGITSCOPE_SLOW"))
@@ -75,6 +77,34 @@ def test_no_word_of_any_view_is_cut_or_meets_another(open_desk, bundled, size, c
         desk.settle()
         found[key] = words_of(desk) + cut(desk.window)
     assert {key: sentences for key, sentences in found.items() if sentences} == {}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("count", (3, 20, 120) if SLOW else (20,))
+@pytest.mark.parametrize("size", SIZES)
+def test_no_word_over_a_training_is_cut_meets_another_or_lies_on_a_curve(open_desk, size, count, theme):
+    desk = open_desk(bundled_models()["learner"], "K3R8WMZQ5T" * (count // 10) or "K3R", size=size)
+    if desk.window.theme.name != theme:
+        desk.window.do("theme")
+    desk.c.set(at_workspace(desk.state, "training"))
+    for n in (20, 0, 9):
+        desk.window.training.go_to(n)
+        desk.settle()
+        curves = [m for m in desk.window.canvas.page.marks if isinstance(m, Line) and len(m.x) > 4]
+        assert len(curves) > 15
+        assert words_of(desk) + cut(desk.window) + crossed(desk.window.canvas.page.marks, curves) == []
+
+
+def test_tabs_are_whole_and_named_and_none_can_be_pressed_where_there_is_no_pass(open_desk):
+    desk = open_desk(bundled_models()["learner"], 100 * "and so ", size=(1920, 1080), settle=False)
+    desk.until(lambda: bool(desk.trouble()))
+    QApplication.processEvents()  # the layout follows
+    assert desk.scene is None and cut(desk.window) == []
+    tabs = desk.window.workspaces.findChildren(QToolButton)
+    names = [tab.text() for tab in tabs]
+    assert len(names) > 8 and all(names) and not any(tab.isEnabled() for tab in tabs)
+    desk.write("and so ")
+    assert all(tab.isEnabled() for tab in tabs) and [tab.text() for tab in tabs] == names
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -228,6 +228,7 @@ def short_point(point: str) -> str:
 
 def _curves(scene: Scene, lens: Lens) -> CurvePanel:
     depth = np.arange(len(lens.points), dtype=float)
+    cells = ((n, point, scene.token) for n in range(len(followed(scene))) for point in range(len(depth)))
     names = tuple(scene.tokenizer.label(i) for i in followed(scene))
     return CurvePanel(
         title=Phrase("After {1}", token_name(scene, scene.token)),
@@ -235,6 +236,7 @@ def _curves(scene: Scene, lens: Lens) -> CurvePanel:
         lines=tuple((depth, lens.target_probability[n, :, scene.token].astype(float)) for n in range(len(names))),
         line_names=names,
         x_label=Phrase("points, from the embedding to the output") if lens.own_logits is not None else Phrase("blocks"),
+        source=Source("lens.target_probability", (), each=tuple(cells)),
     )
 
 

@@ -144,6 +144,7 @@ def post(scene: Scene) -> Box:
                 note=Phrase("{1} of {2} neurons above zero", Count(active), Count(len(y))),
                 lines=((grid, ACTIVATIONS[scene.config.activation].compute(grid)),),
                 points=(x, y),
+                source=Source(scene.block("mlp.post"), (), each=tuple((scene.token, n) for n in range(len(y)))),
                 x_range=(low, high),
                 focus=(float(x[best]), float(y[best]), Phrase("neuron {1}", best)),
                 x_label=Phrase("before"),

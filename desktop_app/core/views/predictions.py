@@ -143,6 +143,7 @@ def _losses(made: Predictions) -> CurvePanel:
         x_label=Phrase("position that predicts"),
         y_label=Phrase("nats"),
         hue=Hue.ACCENT,
+        source=Source(LOSS, (), each=tuple((n,) for n in range(len(made)))),
     )
 
 

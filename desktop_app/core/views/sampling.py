@@ -16,6 +16,7 @@ from desktop_app.core.panels import (
     Hue,
     Line,
     RulerPanel,
+    Source,
     StripsPanel,
     TextPanel,
     column,
@@ -130,6 +131,7 @@ def logits(scene: Scene) -> Box:
         x_label=Phrase("rank (log₁₀)"),
         y_label=Phrase("logit"),
         hue=Hue.ACCENT,
+        source=Source("logits", (), each=tuple((scene.position, int(scene.ranked.order[n])) for n in picked)),
     )
     return column(
         StripsPanel(

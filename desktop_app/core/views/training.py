@@ -1,4 +1,7 @@
-"""The training workspace: measurements taken during training, and how well each snapshot predicts this text."""
+"""The training workspace: measurements taken during training, and how well each snapshot predicts this text.
+
+Its cells are those of `training_opened.py`.
+"""
 
 import re
 from collections import OrderedDict
@@ -14,22 +17,26 @@ from desktop_app.core.library.catalogue import after_steps
 from desktop_app.core.library.shelf import stamp_of
 from desktop_app.core.library.training import Curves, Training, curves_of, training_of
 from desktop_app.core.model import open_model
-from desktop_app.core.opening.cells import Array
-from desktop_app.core.panels import Box, CurvePanel, Hue, Line, TextPanel, View, column, row
+from desktop_app.core.opening.as_numpy import program
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import Box, CurvePanel, Hue, Line, Source, TextPanel, View, column, row
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
+from desktop_app.core.views import training_opened as opened
 from desktop_app.core.want import Product, Want
-from desktop_app.gpt2.phrase import Capital, Count, Phrase
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Capital, Phrase
 
 _GROUP = re.compile(r"(.+?)(?: of token (\d+)| (L\d+H\d+))")
-_HINT = Phrase("click to open the snapshot there")
+_HINT = Phrase("click a point to open its number, beside it to open the snapshot there")
 _MOST = 6  # panels at most
 _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE, Hue.QUERY, Hue.MLP, Hue.KEY)
 
 
-_READ: OrderedDict[tuple[Hashable, ...], float] = OrderedDict()
-"""The loss of each text by each snapshot that was read lately, by folder and files, so that the slider may be moved."""
-_KEPT = 5000  # of them
+_READ: OrderedDict[tuple[Hashable, ...], Array] = OrderedDict()
+"""Losses of each text by each snapshot that was read lately, by folder and files: the slider may be moved freely."""
+_KEPT = 2000  # of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,7 @@ def _look(work: Work) -> History:
 
 
 def _read(work: Work) -> Array:
-    """The mean loss of the text's tokens, in nats, for each snapshot of the model's training: [snapshot]."""
+    """The loss of each token of the text but the first, in nats, by each snapshot of the training [snapshot, token]."""
     training, found = training_of(work.model.folder), []
     snapshots = () if training is None else training.snapshots
     for n, snapshot in enumerate(snapshots):
@@ -61,27 +68,26 @@ def _read(work: Work) -> Array:
     return np.array(found)
 
 
-def _loss_by(folder: Path, work: Work) -> float:
-    """The loss by the snapshot in `folder`, which is opened unless it has read this text before."""
+def _loss_by(folder: Path, work: Work) -> Array:
+    """The losses by the snapshot in `folder`, which is opened unless it has read this text before."""
     key = (folder, stamp_of(folder), work.model.config.int8, work.trace.ids)
     loss = _READ.get(key)
     if loss is None:
         model = open_model(folder, stop=work.stop, int8=work.model.config.int8, text=False)
         trace = model.engine.trace(work.trace.ids, stop=work.stop)
-        loss = _READ[key] = loss_of(trace.read("logits"), trace.ids)
+        loss = _READ[key] = losses_of(trace.read("logits"), trace.ids)
         while len(_READ) > _KEPT:
             _READ.popitem(last=False)
     return loss
 
 
-def loss_of(logits: Array, ids: tuple[int, ...]) -> float:
-    """The mean of -ln p of every id but the first, given those before it; NaN for a single id."""
-    if len(ids) < 2:
-        return float("nan")
+def losses_of(logits: Array, ids: tuple[int, ...]) -> Array:
+    """-ln p of every id but the first, given those before it [id - 1]; float32."""
     rows = logits[:-1].astype(np.float64)
     top = rows.max(1, keepdims=True)
     total = np.log(np.exp(rows - top).sum(1)) + top[:, 0]
-    return float((total - rows[np.arange(len(rows)), np.asarray(ids[1:])]).mean())
+    found: Array = (total - rows[np.arange(len(rows)), np.asarray(ids[1:], int)]).astype(np.float32)
+    return found
 
 
 _HISTORY = Want(Product("training.history", Phrase("Looking for snapshots"), _look, of_text=False))
@@ -119,39 +125,51 @@ def _panels(scene: Scene, history: History, step: int | None) -> Box:
     return column(*(row(*pair) if len(pair) > 1 else column(*pair) for pair in pairs))
 
 
-def measured(curves: Curves, step: int | None) -> list[CurvePanel]:
-    """A panel for each group of curves, as many as fit, with the values at `step`."""
-    groups = grouped(curves)[:_MOST]
-    return [_curves(title, lines, steps, step, n) for n, (title, steps, lines) in enumerate(groups)]
+Lines = dict[str, str]
+"""The name of a line in its panel -> the column that it shows."""
 
 
-Lines = dict[str, Array]
+def grouped(curves: Curves) -> list[tuple[str, Lines]]:
+    """The columns grouped by what they share: title and lines; many heads or tokens share one panel.
 
-
-def grouped(curves: Curves) -> list[tuple[str, Array, Lines]]:
-    """The curves grouped by what they share: title, steps, and lines by name; many heads or tokens share one panel.
-
-    A column without a single number is left out.
+    A column without a single number is left out, and so are those that only another is computed from.
     """
     found: dict[str, Lines] = {}
+    parts = opened.columns_of(curves, "in-context score")
     for name, values in curves.values.items():
-        if not np.isfinite(values).any():
-            continue  # never measured
+        if not np.isfinite(values).any() or name in parts:
+            continue
         match = _GROUP.fullmatch(name)
         if match and match[2]:
-            found.setdefault(f"{match[1]} of token n", {})[match[2]] = values
+            found.setdefault(f"{match[1]} of token n", {})[match[2]] = name
         elif match:
-            found.setdefault(match[1], {})[match[3]] = values
+            found.setdefault(match[1], {})[match[3]] = name
         elif "loss" in name:
-            found.setdefault("loss", {})[name] = values
+            found.setdefault("loss", {})[name] = name
         elif name.startswith("best "):
-            found.setdefault("best head", {})[name.removeprefix("best ")] = values
+            found.setdefault("best head", {})[name.removeprefix("best ")] = name
         else:
-            found.setdefault(name, {})[name] = values
-    return [(title, curves.steps, lines) for title, lines in found.items()]
+            found.setdefault(name, {})[name] = name
+    return list(found.items())
 
 
-def _curves(title: str, lines: Lines, steps: Array, step: int | None, at: int) -> CurvePanel:
+def measured(curves: Curves, step: int | None) -> list[CurvePanel]:
+    """A panel for each group of curves, as many as fit, with the values at `step`."""
+    columns = list(curves.values)
+    found = []
+    for at, (title, lines) in enumerate(grouped(curves)[:_MOST]):
+        values = {name: curves.values[column] for name, column in lines.items()}
+        cells = [
+            (columns.index(column), int(row))
+            for column in lines.values()
+            for row in np.flatnonzero(np.isfinite(curves.values[column]))
+        ]
+        panel = _curves(title, values, curves.steps, step, at)
+        found.append(replace(panel, source=Source(opened.CURVE, (), each=tuple(cells))))
+    return found
+
+
+def _curves(title: str, lines: dict[str, Array], steps: Array, step: int | None, at: int) -> CurvePanel:
     x = np.log10(steps + 1.0)
     marked = max(lines, key=lambda name: float(np.ptp(lines[name][np.isfinite(lines[name])])))  # it changed most
     value = next((float(v) for v, at_step in zip(lines[marked], steps, strict=True) if at_step == step), np.nan)
@@ -162,9 +180,7 @@ def _curves(title: str, lines: Lines, steps: Array, step: int | None, at: int) -
         note=Phrase("{1} here", said) if there else Phrase("not measured at this step"),
         lines=tuple((x[np.isfinite(v)], v[np.isfinite(v)]) for v in lines.values()),
         line_names=tuple(lines) if len(lines) > 1 else (),
-        focus=None
-        if step is None or not there
-        else (float(np.log10(step + 1.0)), value, Phrase("step {1}", Count(step))),
+        focus=(float(np.log10(step + 1.0)), value, "") if step is not None and there else None,
         x_label=Phrase("log₁₀ (step + 1)"),
         hue=_HUES[at % len(_HUES)],
     )
@@ -178,6 +194,65 @@ def _of_text(scene: Scene, training: Training, step: int | None) -> CurvePanel |
     losses = scene.made(_TEXT)
     if losses is None:
         return TextPanel(title=title, lines=(Line("", _TEXT.product.waiting),))
-    if not np.isfinite(losses).any():
+    means = losses.astype(np.float64).mean(1)
+    if not np.isfinite(means).any():
         return TextPanel(title=title, lines=(Line("", "", Phrase("No snapshot gives a number for it.")),))
-    return _curves(title, {title: losses}, np.array(training.steps), step, len(_HUES) - 1)
+    panel = _curves(title, {title: means}, np.array(training.steps), step, len(_HUES) - 1)
+    cells = tuple((int(n),) for n in np.flatnonzero(np.isfinite(means)))
+    return replace(panel, source=Source(opened.TEXT, (), each=cells))
+
+
+# Cells
+
+
+def _training(scene: Scene, cell: Cell) -> tuple[Training, Curves]:
+    """The training that a cell belongs to. Raises ModelError if the model has none."""
+    history: History | None = scene.made(_HISTORY)
+    if history is None or history.training is None or cell.name not in (opened.CURVE, opened.TEXT):
+        raise ModelError(f"There is no {cell.name}{list(cell.index)} of this model.")
+    return history.training, history.curves
+
+
+def _losses(scene: Scene, cell: Cell) -> Array:
+    losses: Array | None = scene.made(_TEXT) if len(scene.trace) > 1 else None
+    if losses is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when it is shown.")
+    return losses
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """The readout of a cell."""
+    training, curves = _training(scene, cell)
+    if cell.name == opened.CURVE:
+        return opened.curve_readout(training, curves, cell)
+    return opened.text_readout(scene, training, _losses(scene, cell), cell)
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """What opens under a cell: what the number is made of, and the snapshot that it belongs to."""
+    training, curves = _training(scene, cell)
+    if cell.name == opened.CURVE:
+        return opened.curve_view(training, curves, cell)
+    shown = training.at(scene.checkpoint.folder) == cell.index[0]
+    return opened.text_view(scene, training, _losses(scene, cell), cell, shown=shown)
+
+
+def as_numpy(scene: Scene, cell: Cell | None) -> str:
+    """Lines that recompute the open model's loss on the text. Raises ModelError for any other number."""
+    if cell is not None:
+        training, _ = _training(scene, cell)
+        if cell.name == opened.CURVE:
+            raise ModelError("This number is read from a file and not made anew, so no lines of numpy make it.")
+        if training.at(scene.checkpoint.folder) != cell.index[0]:
+            raise ModelError("This number belongs to another snapshot; open that one to copy lines that make it.")
+    return program(
+        scene.checkpoint,
+        "the mean loss of the text's tokens, in nats",
+        (("x", "ln_final.out", ""), ("tokens", "tokens", ""), ("W_U", "unembed.W_U", "")),
+        [
+            "logits = x[:-1] @ W_U.T",
+            "logits -= logits.max(-1, keepdims=True)",
+            "log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))",
+            "result = -log_p[np.arange(len(log_p)), tokens[1:]].mean()",
+        ],
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core.levels import diverging, number, short
-from desktop_app.core.panels import Box, CurvePanel, Hue, Strip, StripsPanel, column, row
+from desktop_app.core.panels import Box, CurvePanel, Hue, Source, Strip, StripsPanel, column, row
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
 from desktop_app.core.views.vector_bars import alike, changed, strongest, turned
@@ -29,6 +29,7 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
         title=source,
         note=Phrase("each dimension of this token's vector"),
         points=(dims, x),
+        source=Source(source, (), each=tuple((position, n) for n in range(len(x)))),
         levels_at=((mean, Phrase("mean {1}", number(mean))),),
         band=(mean - scale, mean + scale),
         x_label=Phrase("dimension"),
@@ -40,6 +41,7 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
         title=f"{name}.out",
         note=Phrase("the same after the norm, gain and bias"),
         points=(dims, out),
+        source=Source(f"{name}.out", (), each=tuple((position, n) for n in range(len(out)))),
         levels_at=((0.0, "0"),),
         x_label=Phrase("dimension"),
         stems=True,

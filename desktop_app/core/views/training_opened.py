@@ -1,0 +1,184 @@
+"""Numbers of the training workspace taken apart: a measurement of the file of curves, and a snapshot's loss.
+
+`training.curve[c, n]` is column c, row n of the file of curves; `training.text[n]` is the mean loss of the text by
+snapshot n.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from desktop_app.core.bundle import bundled_models
+from desktop_app.core.intents import AtStep
+from desktop_app.core.levels import number
+from desktop_app.core.library.catalogue import after_steps
+from desktop_app.core.library.training import CURVES, Curves, Training
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import Bar, BarsPanel, Line, TextPanel, View, column, formula_line
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Capital, Count, Phrase, Sentences
+
+CURVE, TEXT = "training.curve", "training.text"
+_LISTED = 24  # bars at most
+_ROUNDED = 1.01e-4  # the file's numbers have four digits, and each may be off by half of the last
+_READ = Phrase("A number that was measured while the model was trained; it is read from a file and not made anew.")
+_SPAN = re.compile(r"loss of tokens (\d+) to (\d+)")
+
+_MEANINGS: tuple[tuple[str, str], ...] = (
+    ("loss", Phrase("the mean loss over every position of 64 pieces of a book that it was not trained on")),
+    (
+        "in-context score",
+        Phrase("the mean loss late in 64 pieces of a book (tokens 112 to 127), less that early in them (8 to 15)"),
+    ),
+    ("loss when repeated", Phrase("the mean loss of random tokens where they stand a second time")),
+    (
+        r"loss of tokens? \d+( to \d+)?",
+        Phrase("the mean loss at this place in 64 pieces of a book that it was not trained on"),
+    ),
+    (r"(best )?induction.*", Phrase("the attention, on random tokens said twice, to what came after the same token")),
+    (r"(best )?previous-token.*", Phrase("the attention, on random tokens said twice, to the token before")),
+    ("sorted right", Phrase("the share of all 729 rows of six letters that it sorts without a fault")),
+)
+"""Columns of the files that come with the program (a pattern of their names) -> what was measured."""
+
+
+def columns_of(curves: Curves, name: str) -> tuple[str, ...]:
+    """The columns that a column is computed from, as far as the file has them."""
+    if name.startswith("best "):
+        own = re.compile(re.escape(name.removeprefix("best ")) + r" L\d+H\d+")
+        return tuple(other for other in curves.values if own.fullmatch(other))
+    if name == "in-context score":
+        spans = {int(m[1]): other for other in curves.values if (m := _SPAN.fullmatch(other))}
+        return tuple(spans[start] for start in sorted(spans, reverse=True)) if len(spans) == 2 else ()
+    return ()
+
+
+def _rule(name: str) -> tuple[str, str, Callable[[Array], float]]:
+    """How a column is computed from others: formula, the sign between numbers, and the computation."""
+    if name.startswith("best "):
+        return Phrase("the largest of the heads'"), ", ", lambda values: float(values.max())
+    return Phrase("late − early"), " − ", lambda values: float(values[0] - values[1])
+
+
+# Measurements
+
+
+def curve_readout(training: Training, curves: Curves, cell: Cell) -> Readout:
+    """The readout of a measurement. Raises ModelError if there is none."""
+    name, row = _measured(curves, cell)
+    step = int(curves.steps[row])
+    place = Phrase("{1}; measured during training", after_steps(step))
+    return Readout(number(float(curves.values[name][row])), name, place, meaning=_meaning(training, name))
+
+
+def _measured(curves: Curves, cell: Cell) -> tuple[str, int]:
+    names = tuple(curves.values)
+    inside = len(cell.index) == 2 and 0 <= cell.index[0] < len(names) and 0 <= cell.index[1] < len(curves.steps)
+    if not inside or not np.isfinite(curves.values[names[cell.index[0]]][cell.index[1]]):
+        shape = f"{len(names)} columns of {len(curves.steps)} steps"
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}; the file of curves has {shape}.")
+    return names[cell.index[0]], cell.index[1]
+
+
+def _meaning(training: Training, name: str) -> str:
+    """What a column of a file that comes with the program measures; of another nothing is known but its name."""
+    if training.home.resolve() not in bundled_models().values():
+        return ""
+    return next((words for pattern, words in _MEANINGS if re.fullmatch(pattern, name)), "")
+
+
+def curve_view(training: Training, curves: Curves, cell: Cell) -> View:
+    """A measurement: what it is, where it stands, and the file's other numbers that it is computed from."""
+    name, row = _measured(curves, cell)
+    value, step = float(curves.values[name][row]), int(curves.steps[row])
+    names = tuple(curves.values)
+    parts = [part for part in columns_of(curves, name) if np.isfinite(curves.values[part][row])]
+    values = np.array([curves.values[part][row] for part in parts])
+    whole = bool(parts) and parts == list(columns_of(curves, name))
+    lines: list[Line] = []
+    bars: tuple[Bar, ...] = ()
+    if whole and abs(_rule(name)[2](values) - value) <= _ROUNDED:  # else the name means something else here
+        words, sign, compute = _rule(name)
+        shown = sign.join(number(float(v)) for v in values)
+        made = f"{shown} → {number(compute(values))}"
+        rounded = number(compute(values)) != number(value)
+        remark = Phrase("{1}; each number in the file is rounded", made) if rounded else made
+        lines.append(Line(Phrase("made of"), words, remark))
+        bars = tuple(
+            Bar(part, float(v), number(float(v)), source=(CURVE, (names.index(part), row)))
+            for part, v in zip(parts, values, strict=True)
+        )
+    place = Phrase("{1}, the row of step {2}, column {3}", CURVES, Count(step), f"“{name}”")
+    lines.append(Line(Phrase("stands in"), "", place))
+    lines += _opens(training, step)
+    panels: tuple[TextPanel | BarsPanel, ...] = (TextPanel(lines=tuple(lines)),)
+    if bars:
+        panels += (BarsPanel(title=Phrase("Made of"), hint=Phrase("click one to open it"), bars=bars),)
+    meaning = _meaning(training, name)
+    lead = Sentences(Phrase("{1}.", Capital(meaning)), _READ) if meaning else _READ
+    return View(Phrase("{1} {2} = {3}", Capital(name), after_steps(step), number(value)), lead, column(*panels))
+
+
+def _opens(training: Training, step: int) -> tuple[Line, ...]:
+    """The line that opens the snapshot after `step` steps, if there is one."""
+    if step not in training.steps:
+        return (Line("", "", Phrase("There is no snapshot of this step.")),)
+    return (Line(Phrase("snapshot"), after_steps(step), Phrase("click to open it"), pick=AtStep(step)),)
+
+
+# Losses of the text
+
+
+def text_readout(scene: Scene, training: Training, losses: Array, cell: Cell) -> Readout:
+    """The readout of a snapshot's loss. Raises ModelError if there is none."""
+    n = _snapshot(training, losses, cell)
+    words = Phrase("{1} nats", number(float(losses[n].mean())))
+    place = Phrase("{1}; the mean over {2} tokens", after_steps(training.steps[n]), Count(len(scene.trace) - 1))
+    return Readout(words, Phrase("loss on this text"), place)
+
+
+def _snapshot(training: Training, losses: Array, cell: Cell) -> int:
+    there = len(cell.index) == 1 and 0 <= cell.index[0] < len(losses) and np.isfinite(losses[cell.index[0]]).all()
+    if not there:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}; there are {len(training.steps)} snapshots.")
+    return cell.index[0]
+
+
+def text_view(scene: Scene, training: Training, losses: Array, cell: Cell, *, shown: bool) -> View:
+    """A snapshot's mean loss: the loss of each token of the text, which opens if the snapshot is the one `shown`."""
+    n = _snapshot(training, losses, cell)
+    step, own = training.steps[n], losses[n].astype(float)
+    listed = sorted(np.argsort(-own, kind="stable")[:_LISTED].tolist())
+    total, count = number(float(own.sum())), Count(len(own))
+    lines = (
+        formula_line("loss = (1 / N) Σ −ln p", Phrase("p: what the token that came was given, at temperature 1")),
+        Line(Phrase("with numbers"), f"{total} / {count} = {number(float(own.mean()))}"),
+        *_opens(training, step),
+    )
+    bars = tuple(
+        Bar(
+            token_name(scene, at + 1),
+            float(own[at]),
+            number(float(own[at])),
+            source=("predictions.loss", (at,)) if shown else None,
+        )
+        for at in listed
+    )
+    title = Phrase("The loss of each token") if len(listed) == len(own) else Phrase("The largest losses")
+    return View(
+        Phrase("{1} {2} = {3}", Phrase("Loss on this text"), after_steps(step), number(float(own.mean()))),
+        Phrase("How well this snapshot predicted each token from those before it: the mean over the text."),
+        column(
+            TextPanel(lines=lines),
+            BarsPanel(
+                title=title,
+                note=Phrase("in nats"),
+                hint=Phrase("click one to open it") if shown else "",
+                bars=bars,
+            ),
+        ),
+    )
