@@ -8,7 +8,8 @@ unedited pass's. Under another mask every position is computed, since it may att
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +34,27 @@ if TYPE_CHECKING:
     from desktop_app.gpt2.engine import Engine
 
 Array = NDArray[Any]
-_SESSIONS = 64  # pieces that are kept for the next pass; each takes a megabyte or two
+_SESSIONS = 64  # pieces that are kept for the next pass; each takes a megabyte or two, and threads
+_SHARED = 16  # the same, where blocks share pieces: the first, the last, and one for those between, for several edits
 _TOGETHER = 256  # rows of several passes that run at once: enough to multiply fast, few enough for their grids' memory
 _SHORT = 128  # rows up to which a piece keeps its memory for the next pass
 FINAL = "ln_final.out"
 
 
 class Pieces:
-    """The graphs of single blocks (pieces) with edits in them, made on first use. Thread-safe."""
+    """The graphs of single blocks (pieces) with edits in them, made on first use. Thread-safe.
+
+    Blocks of the same form share a graph, into which their weights are fed: a session has threads of its own, one for
+    each core, and a model has up to 48 blocks.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
+        config = checkpoint.config
+        # Fed weights are copied by other providers in every run. Int8 weights are packed when a session is made.
+        self._feeds = chosen() == CPU and not config.int8
+        self._alike = self._feeds and not config.scale_attn_by_inverse_layer_idx
+        self._most = _SHARED if self._alike else _SESSIONS
         self._lock = threading.Lock()
         self._sessions: OrderedDict[tuple[Any, ...], ort.InferenceSession] = OrderedDict()
 
@@ -58,17 +69,33 @@ class Pieces:
     ) -> dict[str, Array]:
         """The tensors `only` of some rows, from the tensors and other inputs in `feeds`, which may hold more."""
         given = tuple(name for name in feeds if name in table)
-        rows = between(table, given, only)
-        needed = {source for row in rows for source in row.inputs}.difference(row.name for row in rows)
+        rows = {row.name: row for row in between(table, given, only)}
+        needed = {source for row in rows.values() for source in row.inputs}.difference(rows)
         given = tuple(name for name in given if name in needed)
+        block = self._stands_for(rows.values())
+        kept = (row for row in table.values() if row.name in rows or row.name in needed)
+        own = {row.name: row for row in (_moved(row, block, 1) for row in kept)}
         # For a long text memory is returned at once: each block's session would keep its own arena, which cannot shrink
         # below the outputs in it.
         arena = len(feeds["input_ids"]) <= _SHORT
-        session = self._session(table, given, tuple(only), stop, fuse=fuse, arena=arena)
-        inputs = {put.name: feeds[put.name] for put in session.get_inputs()}
-        found = stop.run(session, only, inputs)
+        graph = tuple(_at(name, block, 1) for name in given), tuple(_at(name, block, 1) for name in only)
+        session = self._session(own, *graph, stop, fuse=fuse, arena=arena)
+        inputs = {}
+        for put in session.get_inputs():
+            name = _at(put.name, 1, block)
+            inputs[put.name] = feeds[name] if name in feeds else self._checkpoint.weights[name]
+        found = stop.run(session, graph[1], inputs)
         # onnxruntime's outputs are in its arena, and without a copy would keep all of it alive.
         return {name: np.array(array) for name, array in zip(only, found, strict=True)}
+
+    def _stands_for(self, rows: Iterable[Tensor]) -> int:
+        """The block whose tensors block 1's names stand for in the graph of these rows; 1 if the names are their own.
+
+        The first block has the embeddings too, the last one the final layer norm: these are graphs of their own.
+        """
+        layers = {row.layer for row in rows}
+        layer = layers.pop() if self._alike and len(layers) == 1 else None
+        return layer or 1
 
     def _session(
         self,
@@ -89,14 +116,31 @@ class Pieces:
         operators = fuse and chosen() == CPU  # as in the whole graph; untested on other providers
         if operators:
             table = fused(table, self._checkpoint.config, {*only, *given})
-        model = build_piece(self._checkpoint.config, table, given, only, fuse=operators)
+        model = build_piece(self._checkpoint.config, table, given, only, fuse=operators, feed=self._feeds)
         made = session_of(model, self._checkpoint, stop, fuse=fuse, arena=arena)
         if fuse:  # without `fuse` a piece exposes a whole block, and is used once
             with self._lock:
                 self._sessions[key] = made
-                while len(self._sessions) > _SESSIONS:
+                while len(self._sessions) > self._most:
                     self._sessions.popitem(last=False)
         return made
+
+
+def _at(name: str, block: int, other: int) -> str:
+    """A tensor's, weight's or input's name in `block` or the block before it, as the same name at block `other`."""
+    for step in (0, 1):
+        for stem in ("blocks", "past"):
+            if name.startswith(f"{stem}.{block - step}."):
+                return f"{stem}.{other - step}.{name.split('.', 2)[2]}"
+    return name
+
+
+def _moved(row: Tensor, block: int, other: int) -> Tensor:
+    """The row of the same tensor at block `other`."""
+    layer = None if row.layer is None else row.layer - block + other
+    inputs = tuple(_at(name, block, other) for name in row.inputs)
+    whole = frozenset(_at(name, block, other) for name in row.whole)
+    return replace(row, name=_at(row.name, block, other), layer=layer, inputs=inputs, whole=whole)
 
 
 def first_of(edits: Sequence[Edit], config: Config) -> tuple[int, int]:

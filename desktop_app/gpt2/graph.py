@@ -159,13 +159,15 @@ def build_piece(
     only: Collection[str],
     *,
     fuse: bool = False,
+    feed: bool = False,
 ) -> onnx.ModelProto:
     """The graph that computes the tensors `only` from those `given` and nothing more, in a pass that may be edited.
 
     The positions of the rows, and the keys hidden from each, are inputs, so that rows of several passes can run
     together. As in the whole graph, past keys and values precede those of the rows. `keep` and `put` of edits are
     among the `given`.
-    With `fuse` the table comes from `fused.py`, whose operators need a later opset.
+    With `fuse` the table comes from `fused.py`, whose operators need a later opset. With `feed` the weights are inputs
+    too, so that the graph serves any block of the same form.
     """
     nodes = Nodes(config)
     rows = between(table, given, only)
@@ -186,6 +188,7 @@ def build_piece(
             for name in past_of(layer)
         ),
         *(_output(table[name], config) for name in given),
+        *(_value(weight.name, weight.data_type, weight.dims) for weight in (_weights(config, used) if feed else ())),
     ]
     outputs = [_output(table[name], config) for name in only]
     opset = FUSED_OPSET if fuse else OPSET
@@ -198,9 +201,9 @@ def _model(
     outputs: Sequence[onnx.ValueInfoProto],
     opset: int = OPSET,
 ) -> onnx.ModelProto:
-    """The model of all nodes, with the weights that they read."""
+    """The model of all nodes, with the weights that they read and that are not among the `inputs`."""
     config = nodes.config
-    used = {name for node in nodes.nodes for name in node.input}
+    used = {name for node in nodes.nodes for name in node.input}.difference(put.name for put in inputs)
     initializers = [*_weights(config, used), *nodes.constants.values()]
     operators = [("", opset), *([(CONTRIB, 1)] if config.int8 else [])]
     graph = helper.make_graph(nodes.nodes, "gpt2", inputs, outputs, initializers)

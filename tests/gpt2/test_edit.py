@@ -11,6 +11,7 @@ from desktop_app.core.opening.arithmetic import open_cell
 from desktop_app.core.opening.as_numpy import as_numpy
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.links import computed_from, feeds
+from desktop_app.gpt2 import edited
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.edit import ALL, Cells, Edit, parse_edit, parse_edits
@@ -236,6 +237,21 @@ def test_an_edited_pass_saved_in_part_opens_with_what_its_edits_put(engine, plai
     loaded = Trace.load(file, engine.checkpoint)
     for name in ("blocks.0.mlp_out", "blocks.1.attn.z", "blocks.1.attn.z.put", "ln_final.out"):
         assert np.allclose(loaded[name], trace[name], atol=1e-4), name
+
+
+def test_blocks_of_the_same_form_share_a_graph_and_have_their_own_weights(tmp_path, monkeypatch):
+    """A session has threads and takes 15 ms to make: a deep model needs no more of them than one of four blocks."""
+    checkpoint = load_checkpoint(write_checkpoint(tmp_path, TINY | {"n_layer": 6}, tokenizer=False))
+    made, make = [], edited.session_of
+    monkeypatch.setattr(edited, "session_of", lambda *a, **o: made.append(make(*a, **o)) or made[-1])
+    own = [parse_edits([f"blocks.{n}.attn.z[1, 2:]=0"], checkpoint.config, len(IDS)) for n in range(6)]
+    shared, each = Engine(checkpoint), Engine(checkpoint)
+    each.pieces._alike = False
+    traces = [shared.trace(IDS, edits=edits) for edits in own]
+    assert len(made) == 5  # the first block edited; one between, and the last, each with and without the edit
+    for edits, trace in zip(own, traces, strict=True):
+        assert np.array_equal(each.trace(IDS, edits=edits)["ln_final.out"], trace["ln_final.out"])
+    assert len(made) == 5 + 2 * 5 + 1
 
 
 def test_numbers_of_another_pass_are_no_text(engine, plain, tmp_path):

@@ -26,8 +26,8 @@ ODD = {
     | {"tie_word_embeddings": False, "scale_attn_weights": False, "activation_function": "gelu", "n_layer": 3},
     "scaled by the block too, relu, few neurons": TINY
     | {"scale_attn_by_inverse_layer_idx": True, "activation_function": "relu", "n_inner": 17, "n_layer": 4},
-    "seven heads of five, silu, large epsilon": TINY
-    | {"n_embd": 35, "n_head": 7, "activation_function": "silu", "layer_norm_epsilon": 1e-3},
+    "seven heads of five, four blocks, silu, large epsilon": TINY
+    | {"n_embd": 35, "n_head": 7, "n_layer": 4, "activation_function": "silu", "layer_norm_epsilon": 1e-3},
     "one head, one block, a vocabulary of eleven": TINY
     | {"n_embd": 6, "n_head": 1, "n_layer": 1, "vocab_size": 11, "activation_function": "gelu_pytorch_tanh"},
 }

@@ -15,8 +15,14 @@ from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.core.fields import Change
+from desktop_app.core.steps import workspaces
+from desktop_app.gpt2 import edited
+from desktop_app.gpt2.system import usable_cores
 from desktop_app.gpt2.tensors import size_in_bytes
+from desktop_app.ui.lanes import Lane
+from tests.checkpoints import write_checkpoint
 from tests.conftest import ROOT
+from tests.ui.conftest import BYTES
 from tests.ui.driver import Desk
 
 
@@ -170,6 +176,23 @@ def test_over_ten_windows_objects_and_threads_stay_level(qapp, qtbot, tiny, othe
     more = {k: n for k, n in (kinds[9] - kinds[3]).items() if n > 2 and k.__module__.partition(".")[0] in ours}
     assert not more
     assert threads[9] <= threads[3]
+
+
+def test_a_window_has_few_threads_after_every_workspace_and_an_edit_of_every_block(open_desk, tmp_path):
+    """A session of onnxruntime has a thread for each core but one: of the sessions there are few, however deep."""
+    before = psutil.Process().num_threads()
+    desk = open_desk(write_checkpoint(tmp_path / "deep", {**BYTES, "n_layer": 8}), "Hello, you")
+    for place in workspaces(desk.c.model.config):
+        desk.c.set(replace(desk.state, workspace=place.key))
+        desk.settle()
+    desk.window.do("workspace:lens")
+    for block in range(8):
+        for site in ("attn.z[1]", "mlp_out", "mlp.post[:, 5]"):
+            desk.c.set(replace(desk.state, edits=(Change(f"blocks.{block}.{site}=0"),)))
+            desk.settle()
+    whole = 6  # sessions: the head, the lean and the full graph, each while its packed successor is being made, too
+    more = psutil.Process().num_threads() - before
+    assert more <= (edited._SHARED + whole) * max(1, usable_cores() - 1) + len(desk.window.findChildren(Lane))
 
 
 HEAPS = """
