@@ -75,7 +75,7 @@ def require_display() -> None:
     """
     found = problems(os.environ)
     if found:
-        raise LogitscopeError("\n".join(found))
+        raise LogitscopeError(*found)
 
 
 def problems(

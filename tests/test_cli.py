@@ -378,3 +378,10 @@ def test_what_a_terminal_gets_cannot_move_its_cursor(command, tmp_path):
     assert shown.startswith(b"A\\x1b[B")
     _, out, _ = command("generate", "--ids", ids, "-n", "1", "--greedy", "--model", model)
     assert out.startswith("A\x1b[B")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows allows no line break in a name")
+def test_a_line_break_in_a_name_stays_in_the_sentence(command, tmp_path):
+    folder = tmp_path / "o\nne"
+    folder.mkdir()
+    refused(command("trace", "--model", folder, "AB", "--out", tmp_path / "t.npz"), r"o\nne", "does not exist")

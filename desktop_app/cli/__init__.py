@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _dispatch(list(sys.argv[1:] if argv is None else argv), terminal)
         print(end="", flush=True)
     except LogitscopeError as error:
-        return _fail(str(error))
+        return _fail(*error.sentences)
     except KeyboardInterrupt:  # the user pressed Ctrl+C: the exit code is that of shells for SIGINT
         return 130
     except BrokenPipeError:
@@ -149,9 +149,10 @@ def _end(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def _fail(message: str) -> int:
+def _fail(*sentences: str) -> int:
     with suppress(OSError):  # standard error may be closed or full, too
-        say(message)
+        for sentence in sentences:
+            say(sentence)
     return 2
 
 

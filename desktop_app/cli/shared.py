@@ -178,8 +178,7 @@ class Terminal(logging.Handler):
 
 def say(message: str) -> None:
     """Write a sentence to standard error."""
-    for line in message.split("\n"):
-        print(f"logitscope: {shown(line)}", file=sys.stderr)
+    print("logitscope:", shown(message).replace("\n", "\\n"), file=sys.stderr)
 
 
 _UNSAFE_FORMATS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

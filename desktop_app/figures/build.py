@@ -100,7 +100,7 @@ def build(
             path.parent.mkdir(parents=True, exist_ok=True)
             refuse_existing(path, force=True)
     if strange:
-        raise ExportError("\n".join(strange))
+        raise ExportError(*strange)
     # Recorded before the first figure is made: after a kill, the next build recognises the files as its own.
     begun = [entry.name for entry in todo if entry.name not in record.outputs]
     if begun:

@@ -146,7 +146,7 @@ def _refuse(faults: list[str]) -> None:
     """Raise ExportError with the first of the faults, if there are any."""
     if faults:
         more = [f"... and {len(faults) - _MOST_FAULTS} more."] if len(faults) > _MOST_FAULTS else []
-        raise ExportError("\n".join([*faults[:_MOST_FAULTS], *more]))
+        raise ExportError(*faults[:_MOST_FAULTS], *more)
 
 
 def _shape_faults(listing: Listing, known: tuple[str, ...]) -> list[str]:

@@ -2,14 +2,22 @@
 
 
 class LogitscopeError(Exception):
-    """Base of every error that is shown to the user as one sentence. Commands exit with 2 on it.
+    """Base of every error that is shown to the user as one sentence, or as several. Commands exit with 2 on it.
 
     `option` is the command option that the error is about, its name without the leading dashes.
     """
 
-    def __init__(self, *sentence: object, option: str = "") -> None:
-        super().__init__(*sentence)
+    def __init__(self, *sentences: object, option: str = "") -> None:
+        super().__init__(*sentences)
         self.option = option
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences one by one; a name that is quoted in one may contain a line break."""
+        return tuple(map(str, self.args))
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
 
 
 class ModelError(LogitscopeError):
