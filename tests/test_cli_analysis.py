@@ -136,7 +136,7 @@ def test_without_a_file_a_table_is_printed(command, name):
     words = {
         "lens": ["blocks.0.resid_pre", "blocks.1.resid_post", "'t': logit", "rank", "position 15"],
         "attribute": ["'t'", "'a'", "blocks.1.mlp", "sum", "the model's own number", "not what it causes"],
-        "score": ["Block 1, head 1", "position 8", "position 5", "who asked", "who answered"],
+        "score": ["Block 1, head 1", "position 8", "position 5", "by query part", "by key part"],
         "heads": ["L0H0", "L1H2", "induction", "'<|endoftext|>'", "31 random tokens"],
     }
     assert all(word in out for word in words[name])

@@ -257,7 +257,7 @@ def test_patch_writes_both_prompts_the_differences_and_effects_that_are_refused_
         assert command("patch", *prompts, "--what", what, "--direction", "noise")[0] == 0
     same = ("--clean", "A cat sat", "--corrupt", "A cat sat", "--target", "c", "--against", "s")
     status, said, _ = command("patch", *same)
-    assert (status, "under 0.5 an effect says nothing" in said) == (0, True)
+    assert (status, "below 0.5 an effect is meaningless" in said) == (0, True)
     # Positions of a longer prompt without a counterpart in this one are left out.
     out = tmp_path / "longer.npz"
     longer = ("--clean", "A cat", "--corrupt", "A cat sat", *same[4:])

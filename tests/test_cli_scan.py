@@ -139,8 +139,8 @@ def test_several_kinds_of_processors_are_said(command, model, texts, tmp_path, m
         (["--workers", "0"], "--workers is 0; it must be a whole number from 1."),
         (["--tokens", "0"], "--tokens is 0"),
         (["--scheduler", "tcp://127.0.0.1:8786", "--workers", "2"], "a scheduler has its own; leave it out"),
-        (["--scheduler", "tcp://10.0.0.7:8786"], "leads beyond this machine without encryption"),
-        (["--scheduler", "somewhere"], "is no address of a scheduler"),
+        (["--scheduler", "tcp://10.0.0.7:8786"], "is on another machine and not encrypted"),
+        (["--scheduler", "somewhere"], "is not the address of a scheduler"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_sentence(command, model, texts, tmp_path, arguments, words):

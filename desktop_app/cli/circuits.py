@@ -29,7 +29,7 @@ def _print(found: "Circuits") -> None:
     from desktop_app.core.analysis.circuits import strongest
 
     print(f"Composition scores; random matrices of this shape have {found.random:.4f} ± {found.random_spread:.4f}:")
-    rows = [["read as", "from", "in", "composition", "beyond random"]]
+    rows = [["read as", "from", "in", "composition", "above random"]]
     for kind, earlier, later, value in strongest(found, _SHOWN):
         name = "L{}H{}".format
         rows.append(

@@ -52,15 +52,15 @@ def _print(opened: Opened, found: "Score") -> None:
     order = sorted(range(len(flat)), key=lambda n: -abs(flat[n]))
     rows = [["query part", "key part", "term"]]
     for n in order[:_SHOWN]:
-        asked, answered = divmod(n, width)
-        rows.append([found.query_parts[asked].name, found.key_parts[answered].name, f"{flat[n]:+.4f}"])
+        query, key = divmod(n, width)
+        rows.append([found.query_parts[query].name, found.key_parts[key].name, f"{flat[n]:+.4f}"])
     rest = order[_SHOWN:]
     if rest:
         rows.append([f"the other {len(rest):,}", "", f"{flat[rest].sum():+.4f}"])
     print_table([*rows, ["sum", "", f"{flat.sum():+.4f}"]], left=2)
     for title, parts, sums in (
-        ("who asked", found.query_parts, found.asked(relative=True)),
-        ("who answered", found.key_parts, found.answered(relative=True)),
+        ("by query part", found.query_parts, found.by_query_part(relative=True)),
+        ("by key part", found.key_parts, found.by_key_part(relative=True)),
     ):
         largest = sorted(range(len(parts)), key=lambda n: -abs(sums[n]))[:5]
         print(f"{title}: " + ", ".join(f"{parts[n].name} {sums[n]:+.4f}" for n in largest))

@@ -66,10 +66,10 @@ def model_folder(arguments: argparse.Namespace) -> Path:
     if arguments.model is None:
         return default_model()
     from desktop_app.core.library.find import find_model
-    from desktop_app.core.model import doubt_room
+    from desktop_app.core.model import memory_warning
 
     folder = find_model(arguments.model)
-    if words := doubt_room(folder, 1):
+    if words := memory_warning(folder, 1):
         say(f"{words} Continuing anyway.")
     return folder
 

@@ -1,4 +1,4 @@
-"""Which position of one text corresponds to which of another: the same one if equally long, else by a rule."""
+"""Aligns the positions of two texts: one to one if the texts are equally long, otherwise by a chosen rule."""
 
 from difflib import SequenceMatcher
 

@@ -32,7 +32,7 @@ TOLERANCE = 1e-5
 """The largest difference, relative to the sum of absolute terms, that counts as rounding."""
 
 _ROWS = 64  # positions at a time, so that the logits of a long text are not in memory twice
-_TINY = 1e-30  # the least sum of terms that is divided by: float32 rounds numbers near this to zero
+_TINY = 1e-30  # the smallest divisor of a difference, so that underflow in float32 does not count as an error
 
 _Rows = Callable[[str, int, int], Array]
 """(tensor, start, stop) -> its values at these positions, every head."""
@@ -241,7 +241,7 @@ class _Judge:
         return formula.sizes_of(self._place(tensor, start, stop), sizes, result)
 
     def size(self, name: str, start: int, stop: int) -> Array:
-        """An operand's magnitude: its absolute value, or for a derived one the sum of its terms. float32 is enough."""
+        """An operand's magnitude in float32: its absolute value, or for a derived one the sum of its absolute terms."""
         values = self._rows(name, start, stop)
         if name in self._derived:
             return self._magnitude(self._table[name], values, start, stop)

@@ -104,20 +104,20 @@ class Looks:
 
 @dataclass(frozen=True)
 class Answers:
-    """Which earlier head wrote most of a key, as scored by a head for the selected token, less the row's mean."""
+    """Which earlier head contributes most, by what it wrote at the key, to a head's score, less the row's mean."""
 
     head: Head
     to: int
     part: Head
 
     def find(self, scene: Scene) -> Finding:
-        """The largest key part of the score."""
+        """The part that contributes most to the score through the key."""
         _pattern(scene, self.head)
         if self.to > scene.token:
             raise SessionError(f"Key {self.to} comes after the selected token, {scene.token}.")
         layer, head = self.head
         found = score(scene.checkpoint, scene.trace, layer=layer, head=head, query=scene.token, key=self.to)
-        most = found.key_parts[int(np.argmax(found.answered(relative=True)))].name
+        most = found.key_parts[int(np.argmax(found.by_key_part(relative=True)))].name
         return Finding(most == f"blocks.{self.part[0]}.attn.result.{self.part[1]}", f"{most} wrote most of it")
 
 
@@ -137,7 +137,7 @@ class Always:
         grid = _pattern(scene, self.head)
         queries = range(max(self.back, self.since or 0), len(grid))
         if not queries:
-            raise SessionError(f"No token of the text has one {self.back} back.")
+            raise SessionError(f"The text is too short: no token has another {self.back} positions before it.")
         good = [
             self.bounds.hold(float(grid[q, q - self.back]))
             and self.most in (None, int(np.argmax(grid[q])) == q - self.back)
@@ -202,7 +202,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Left:
-    """How many tokens can still be drawn after the cuts."""
+    """How many tokens can still be drawn after top-k and top-p."""
 
     tokens: int
 
@@ -273,9 +273,9 @@ class Sum:
 
 @dataclass(frozen=True)
 class Composes:
-    """How much of what one head writes a later head reads (by "q", "k" or "v"), less what random heads have.
+    """The composition score of a head with a later head that reads it (by "q", "k" or "v"), less that of random heads.
 
-    `most`: whether no other head from block `since` on, and before the later one's, has more.
+    `most`: whether no other head from block `since` on, in blocks before the later head's, has a higher score.
     """
 
     head: Head
@@ -314,7 +314,7 @@ class Copies:
 
 @dataclass(frozen=True)
 class Spread:
-    """How widely the cosines between rows of W_E spread, as a multiple of that between random vectors."""
+    """The standard deviation of cosines between rows of W_E, as a multiple of that between random vectors."""
 
     bounds: Bounds
 
@@ -344,7 +344,7 @@ class Ends:
 def _pattern(scene: Scene, head: Head) -> Any:
     layer, number_ = head
     if layer >= scene.config.n_layer or number_ >= scene.config.n_head:
-        raise SessionError(f"There is no head {number_} of block {layer}; {scene.name} has no such.")
+        raise SessionError(f"{scene.name} has no head {number_} in a block {layer}.")
     return scene.trace.read(f"blocks.{layer}.attn.pattern", head=number_)
 
 

@@ -17,7 +17,7 @@ sentence belongs to:
     { loss = true, above = 9.5 }                  the mean loss of the text's tokens, in nats
     { near = " blue", to = " golden", rank = 1 }  the rank of a row of W_E among those nearest to another
     { sum = "uncle - man + woman", to = " aunt", rank = 1 }    the rank of a row of W_E among those nearest to a sum
-    { composes = [3, 5], into = [5, 1], by = "key", since = 2, most = true }    what one head reads of another
+    { composes = [3, 5], into = [5, 1], by = "key", since = 2, most = true }    how much a head reads of an earlier one
     { copies = [5, 1], above = 0.9 }              a head's copying score
     { spread = true, above = 1.2 }                how widely cosines between rows spread, against random vectors
     { ends = "AABBCC" }                           what greedy generation gives, for as many tokens as that text has

@@ -27,7 +27,7 @@ def greedy(state: State, _model: Model) -> State:
 
 
 def begin_first(state: State, model: Model) -> State:
-    """Let the text begin with <|endoftext|>, or no longer."""
+    """Put <|endoftext|> at the beginning of the text, or remove it from there."""
     return replace(unplaced(state), start=not begins(state, model.tokenizer))
 
 
@@ -37,7 +37,7 @@ def begins_there(state: State, model: Model) -> bool:
 
 
 def space_first(state: State, model: Model) -> State:
-    """Let the text begin with a space, or no longer."""
+    """Put a space at the beginning of the text, or remove it from there."""
     return replace(unplaced(state), space=not spaced(state, model.tokenizer))
 
 
@@ -47,7 +47,7 @@ def is_spaced(state: State, model: Model) -> bool:
 
 
 def draw_again(state: State, _model: Model) -> State:
-    """Draw the next number of the seed."""
+    """Draw again, with the next random number of the seed."""
     return replace(state, draws=state.draws + 1)
 
 
@@ -72,7 +72,7 @@ def without_model(state: State, _model: Model) -> State:
 
 
 def swap_prompts(state: State, model: Model) -> State:
-    """Make the other prompt this one, and the reverse."""
+    """Swap the prompt and the other prompt."""
     here = full_text(state, model.tokenizer)
     return replace(unplaced(state), text=state.other, appended=(), other=here)
 

@@ -1,4 +1,4 @@
-"""Views of two passes side by side: of a pass before and after its edits, or of two prompts.
+"""Views that compare two passes: one before and after its edits, or those of two prompts or two models.
 
 Every view can be compared, since a view is data: numbers are subtracted where both views have them, by the alignment of
 the texts if these differ in length. Names of cells are prefixed with the pass, unless it is the requested one, as in
@@ -94,7 +94,7 @@ _OF_MODELS = {
 
 
 def mode_of(scene: Scene) -> Mode:
-    """The chosen mode of comparing, if the passes it needs exist, else none: the requested pass alone."""
+    """The chosen mode if the passes that it shows exist, else the mode that shows only the requested pass."""
     chosen = scene.state.view.compare
     mode = MODES[chosen] if scene.passes.guest is None else _OF_MODELS.get(chosen, MODES[chosen])
     return mode if all(not name or name in scene.beside for name in mode.shows) else MODES[AFTER]
@@ -114,7 +114,7 @@ def badge_of(scene: Scene) -> str:
 
 
 def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str] = ()) -> View:
-    """The view of a scene in its mode of comparing; `build` makes the view of one pass, which shows `tensors`."""
+    """The view of a scene in its mode; `build` makes the view of one pass, and `tensors` are those that it shows."""
     mode = mode_of(scene)
     views = [build(own) for own in shown(scene)]
     named = [_called(view, name) if name else view for view, name in zip(views, mode.shows, strict=True)]
@@ -195,7 +195,7 @@ APART = Phrase("not compared: another part of the text")
 
 def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
     """`one` minus `other`, for panels that show one array."""
-    values = _taken_off(one.values, other.values, one.source, other.source, alignment)
+    values = _subtracted(one.values, other.values, one.source, other.source, alignment)
     if values is None:
         return replace(one, note=APART)
     more: dict[str, Any] = {"values": values, "levels": _levels(values)}
@@ -219,10 +219,10 @@ def _texts(one: MapPanel, other: MapPanel) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _taken_off(
+def _subtracted(
     one: Array, other: Array, source: Source | None, others: Source | None, alignment: Alignment
 ) -> Array | None:
-    """One array minus the other, cell by cell; None if they show different parts of a text."""
+    """One array minus the other, cell by cell; None if they show different parts of a text, or their shapes differ."""
     if one.ndim != other.ndim:
         return None
     if source is not None and others is not None:

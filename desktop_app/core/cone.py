@@ -1,4 +1,4 @@
-"""What the edits of a pass can have changed: the steps from the first edited one on, and likewise the tokens."""
+"""What the edits of a pass can have changed: steps from the first edited step on, at tokens from the first one on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

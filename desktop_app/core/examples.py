@@ -33,7 +33,7 @@ def sentence_at(state: State, folder: str) -> str:
     Sampling settings and the number of draws do not matter, since the sentence may ask to change them.
     """
     for example in examples():
-        if example.state.text != state.text:  # most examples; the rest is asked in every frame
+        if example.state.text != state.text:  # skips most examples quickly, since this runs for every frame
             continue
         opened = replace(open_in(example, state), draws=state.draws, sampling=state.sampling)
         if opened == state and str(bundled_models().get(example.model)) == folder:

@@ -44,7 +44,7 @@ class Reader:
 
 
 Kind = Callable[[Any, Callable[[str], SessionError]], Any]
-"""Takes a JSON value, and a function that makes an error from a description of valid values; returns the value."""
+"""Checks a JSON value and returns it; raises what its second argument makes from a description of valid values."""
 
 
 def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> Any:

@@ -19,7 +19,7 @@ from desktop_app.gpt2.sampling import MAX_SEED
 def follow(intent: Intent, state: State, model: Model | None) -> State:
     """The state after `intent`; unchanged if the intent does not concern the state, or needs a model and none is open.
 
-    Raises LogitscopeError if that is impossible: a step that the model lacks, a setting out of range.
+    Raises LogitscopeError if the intent cannot be carried out: the model lacks the step, or a setting is out of range.
     """
     match intent:
         case ask.Do(command) if model is not None:

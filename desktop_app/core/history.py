@@ -48,7 +48,7 @@ class History:
         return self._swap(now, self._past, self._future)
 
     def redo(self, now: State) -> State:
-        """The state that undo reverted."""
+        """The state before the last undo, but with the current place."""
         return self._swap(now, self._future, self._past)
 
     def _swap(self, now: State, source: list[State], target: list[State]) -> State:

@@ -60,8 +60,9 @@ class Beginning:
 def beginning(model: Path | None, text: str | None, *, int8: bool = False, restored: bool = True) -> Beginning:
     """The initial state: what was asked for, else the last session if it is to be restored, else the first example.
 
-    If the model cannot be opened, a text that was asked for is shown with the bundled model. The last session's text is
-    not, since it would get another model's numbers. The next alternative is the last session, or the first example.
+    If the model cannot be opened, a given `text` is shown with the bundled model. Without a text the alternatives are
+    the last session with its own model, then the first example; the last session's text never falls back to the
+    bundled model, since its numbers would be another model's.
     """
     left = load_last() if restored else None
     bundled = str(default_model())

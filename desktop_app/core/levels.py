@@ -67,7 +67,7 @@ class Levels:
         )
 
     def limited(self, limit: float | None) -> "Levels":
-        """The same scale with a limit set by hand, if any; unless that is below its lower end, as 0.1 is for ranks."""
+        """The scale with the limit that a user set; unchanged if that is None or too low (0.1 for ranks)."""
         if limit is None or (not self.diverging and limit <= self.low):
             return self
         return replace(self, low=-limit if self.diverging else self.low, high=limit, rule=BY_HAND, apart=0)
@@ -81,7 +81,7 @@ class Levels:
 
 
 def _finite(values: Array, chosen: Array) -> int:
-    """How many of the chosen cells are finite; mostly none is chosen."""
+    """How many of the chosen cells are finite; in most views no cell is chosen."""
     return int(np.isfinite(values[chosen]).sum()) if np.count_nonzero(chosen) else 0
 
 
@@ -136,8 +136,8 @@ def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> in
     most = [min(max(2, math.ceil(_LINES * n)), n // 2) for n in counts]
     if not sizes.size or not any(most):
         return 0
-    # Leaving out lines lowers the percentile most if they hold the largest cells. If even then it would stay above
-    # whole / _APART, there are no outliers, and counting shows that faster than sorting.
+    # The percentile falls furthest if the lines left out hold the largest cells. If it would stay above whole / _APART
+    # even then, there are no outliers; counting cells shows that faster than sorting them.
     left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
     if left > 0 and np.count_nonzero(sizes >= whole / _APART) >= sizes.size - _rank(left):
         return 0
@@ -176,7 +176,7 @@ def _percentile(sizes: Array) -> float:
 def _largest(sizes: Array, count: int) -> Array:
     """The `count` largest cells: the smallest of them first, the others in any order."""
     if sizes.size > _MANY:
-        # Of so many cells, a sample tells about how large these are: the others are sorted out by one comparison.
+        # With this many cells, a sorted sample gives an approximate threshold: one comparison discards most cells.
         sample = np.sort(sizes[:: sizes.size // _SAMPLE])
         guess = sample[max(0, sample.size - 2 * math.ceil(sample.size * count / sizes.size) - 4)]
         large = sizes[sizes >= guess]
@@ -187,7 +187,7 @@ def _largest(sizes: Array, count: int) -> Array:
 
 
 def _limit(sizes: Array, whole: float, most: int) -> float:
-    """The percentile of `sizes`, or the largest below a wide gap with at most `most` above it, whichever is smaller."""
+    """The percentile of `sizes`, or the cell below a wide gap with at most `most` cells above, whichever is smaller."""
     if not sizes.size:
         return 1.0
     first = max(0, sizes.size - most - 1)
@@ -281,7 +281,7 @@ def _hundredths(value: float, *, certain: bool) -> str:
         return "0"
     rounded = float(f"{value:.2g}")
     if value >= 99.95 and not certain:
-        # A probability below 1 is not shown as 100: it has nines up to the first other digit, if the label has room.
+        # A probability below 1 is not shown as 100: its nines are written out up to the first other digit, if they fit.
         decimals = -_exponent(100 - value)
         return f"{value:.{max(2, decimals)}f}" if decimals <= 4 else ">99.9999"
     if rounded >= 10:

@@ -30,7 +30,7 @@ _OLDER = 2
 """How many full files are kept in addition to the one being written."""
 
 _REPEATS = 3
-"""How often one fault is logged in full; a view that fails at every repaint would soon push everything else out."""
+"""How often one fault is logged in full: a view that fails at every repaint would soon fill the log by itself."""
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Measurements on one pass: a head worth showing, the effect of muting it, and the block where the answer arises.
 
-Everything here is measured on the given pass, so that a sentence made from it is true for any model.
+Everything here is measured on the given pass, so that a sentence that states it is true of any model.
 """
 
 from collections.abc import Iterator
@@ -115,7 +115,7 @@ def writers_of_key(scene: Scene, look: Look) -> list[tuple[Part, float]]:
     found = score.compute(
         scene.checkpoint, scene.trace, layer=look.layer, head=look.head, query=look.query, key=look.key
     )
-    parts = zip(found.key_parts, map(float, found.answered(relative=True)), strict=True)
+    parts = zip(found.key_parts, map(float, found.by_key_part(relative=True)), strict=True)
     return sorted(parts, key=lambda pair: -pair[1])
 
 
@@ -148,6 +148,6 @@ def arising(scene: Scene) -> list[Arising]:
 
 
 def leads_from(found: list[Arising]) -> int:
-    """The first block from which on the likeliest token is always that of the last block."""
+    """The first block from which the likeliest token stays the same up to the last block."""
     last = found[-1].leads
     return next(n for n in range(len(found)) if all(one.leads == last for one in found[n:]))

@@ -47,7 +47,7 @@ class Model:
         """Sentences about what is ignored in the folder."""
         return (*self.checkpoint.remarks, *self.tokenizer.remarks)
 
-    def has_room_to_pack(self) -> bool:
+    def has_memory_to_pack(self) -> bool:
         """Whether the machine has twice the memory free that `engine.prepack` takes."""
         free = available_memory()
         return free is not None and 2 * self.engine.packed_bytes <= free
@@ -65,14 +65,14 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Doubt:
-    """Why the user is asked before a model is opened: a sentence with the numbers. `then` is the state to show then."""
+    """Why to ask the user before opening a model: a sentence with numbers. `then` is the state to show afterwards."""
 
     folder: Path
     words: str
     then: State | None = None
 
 
-def doubt_room(folder: Path, tokens: int) -> str:
+def memory_warning(folder: Path, tokens: int) -> str:
     """Why the model in `folder` may not fit into memory with `tokens` tokens of text, in a sentence; "" if it does."""
     if title_of(folder) is not None:
         return ""  # it ships with the program: there is no smaller one to fall back to
@@ -99,8 +99,8 @@ def open_model(
         folder: a checkpoint with its tokenizer files.
         on_stage: called with the name of each stage before it begins.
         stop: ends the work between two stages.
-        text: whether text will be tokenized; if not, a model whose tokenizer cannot be used opens, too, and its tokens
-            are shown by their ids.
+        text: whether text will be tokenized; if not, a model with an unusable tokenizer can be opened, too, and its
+        tokens are shown by their ids.
 
     Raises:
         ModelError: the checkpoint cannot be used.

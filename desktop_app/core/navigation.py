@@ -30,7 +30,7 @@ def at_step(state: State, step: Step) -> State:
 
 
 def by_steps(state: State, steps: Sequence[Step], by: int) -> State:
-    """Go `by` operations further, as far as there are any."""
+    """Go `by` operations further, or back if negative, but not past the first or the last."""
     step = current_step(state, steps)
     if step is None:
         return state

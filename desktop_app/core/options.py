@@ -11,7 +11,7 @@ from typing import Any
 class Kind(Enum):
     """How an option takes values, unless it takes exactly one of a certain type."""
 
-    FLAG = "on where it is given"
+    FLAG = "on if it is given"
     EITHER = "on or, with --no- in front, off"
     AGAIN = "may be given again, one value each time"
     SEVERAL = "takes several values"

@@ -68,7 +68,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Panel:
-    """What every panel has: a heading, a dimmer note beside it, and whether it is the main one.
+    """What every panel has: a heading, a dimmer note next to it, and whether it is the main panel.
 
     `hint` says what a click does, and is shown only in the window, after the note. A `carpet` is a panel that shows
     every number as a colour, next to panels that summarise them; the window hides it unless the user asks for it.
@@ -117,7 +117,7 @@ class ProsePanel(Panel):
 class Line:
     """One line of a text panel: a label, the text in a monospaced font, a remark, and the intent of a click on it.
 
-    In a `formula`, whatever follows a letter and an underscore is a subscript, as in S_ij.
+    In a `formula`, what follows a letter and an underscore is drawn as a subscript, as in S_ij.
     """
 
     label: str
@@ -178,15 +178,15 @@ class MapPanel(Panel):
     selected: int | None = None
     fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 means all
     x_label: str = ""
-    picks: Choosing | None = Select  # what a click on a row asks for; None if rows cannot be chosen
+    picks: Choosing | None = Select  # the intent of a click on a row; None if rows cannot be chosen
     texts: tuple[tuple[str, ...], ...] = ()  # text over the colours, [row][column], if it fits into the cells
     column_labels: tuple[str, ...] = ()
     selected_column: int | None = None
-    column_picks: Choosing | None = None  # what a click on a column's label asks for
+    column_picks: Choosing | None = None  # the intent of a click on a column's label
     first_column: int = 0  # the number of the first column, if columns before it are left out
     first: int = 0  # the same for rows
-    sums: bool = False  # the last row and column are sums of the others, and are set apart
-    positions: tuple[int, ...] = ()  # of the tokens that rows stand for, if some tokens are left out between them
+    sums: bool = False  # the last row and column are sums of the others, and are drawn apart from them
+    positions: tuple[int, ...] = ()  # of the rows' tokens in the text, if tokens between them are left out
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ class MultiplesPanel(Panel):
 class AtlasPanel(Panel):
     """Every head's grid in one picture, [block, head, query, key]: blocks as rows, heads as columns.
 
-    NaN cells are masked. Under the pointer, the number of a head is shown: `numbers` [block, head], the cells of
+    NaN cells are masked. For the head under the pointer its number is shown: `numbers` [block, head], the cells of
     `source`. `pooled` says how several numbers became one cell of a grid, "" if each is one number.
     """
 
@@ -321,8 +321,8 @@ class BarsPanel(Panel):
     peers: tuple[Bar, ...] = ()
     outlined: str = ""  # the meaning of the outlines, in a word or two
     filled: str = ""  # and that of the bars, if the title does not say it
-    beside_map: bool = False  # each bar stands at the height of its row in the maps beside it
-    drawn: bool = True  # False where the numbers are of different kinds, such as a maximum and a sum, with no one scale
+    beside_map: bool = False  # each bar is level with its row in the maps next to it
+    drawn: bool = True  # False if the numbers have no common scale, like a maximum and a sum
 
 
 @dataclass(frozen=True)
@@ -405,8 +405,8 @@ class GraphPanel(Panel):
 class CurvePanel(Panel):
     """A function's curve or a vector's profile: lines of (x, y), points on them, and named level lines and bands.
 
-    Stems far above all others, and points outside `x_range`, lie outside the axes, which state how many there are.
-    `source` gives in `each` the cell of each of the `points`, or, without these, of each point of the lines in turn.
+    Stems far above all others, and points outside `x_range`, are not drawn; the axes state how many there are.
+    `source` gives in `each` the cell of each of the `points`, or, without points, of each point of the lines in turn.
     """
 
     lines: tuple[tuple[Array, Array], ...] = ()
@@ -419,7 +419,7 @@ class CurvePanel(Panel):
     hue: Hue = Hue.MLP
     x_range: tuple[float, float] | None = None
     line_names: tuple[str, ...] = ()  # written at the end of each line
-    stops: tuple[tuple[float, Intent, str], ...] = ()  # in order of x: what a click nearest to x asks for, in words
+    stops: tuple[tuple[float, Intent, str], ...] = ()  # by x: the intent of a click nearest to x, and its words
     stems: bool = False  # draw the points' values as thin bars from the first level line
     source: Source | None = None
 

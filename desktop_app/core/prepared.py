@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The passes of a model, their scene, and one view, built beforehand since its numbers may take time to derive."""
+    """The passes of a model, their scene, and one view, built in advance because deriving its numbers may take time."""
 
     model: Model
     passes: Passes

@@ -26,7 +26,7 @@ def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
     Workers start as tasks are submitted, which must be done within `starting_workers`. `polite` workers have a low
     priority, so that the window stays responsive.
     """
-    with starting_workers():  # the pool's own locks already start a process
+    with starting_workers():  # creating the pool's locks starts a process, too
         return ProcessPoolExecutor(
             count, mp_context=get_context("spawn"), initializer=_begin, initargs=(polite, *watched_by())
         )
@@ -52,14 +52,14 @@ def starting_workers() -> Iterator[None]:
 
 
 def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
-    """End the processes of a pool and wait for that: after their tasks, or with `now` at once. It may have none."""
+    """End the processes of a pool, if any, after their tasks or with `now` at once, and wait until they have ended."""
     processes = list((pool._processes or {}).values())
     if now:
         for process in processes:
             process.terminate()
     try:
         pool.shutdown(wait=True, cancel_futures=True)
-    except RuntimeError as reason:  # the thread that waits for them could not be started
+    except RuntimeError as reason:  # the pool's own thread could not be started
         log.info("The pool has no thread: %s", reason)
         for process in processes:
             process.kill()

@@ -18,9 +18,9 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True)
 class Work:
-    """What a product is computed from, and `progress`, which takes the share that is done, from 0 to 1.
+    """What a product is computed from. `progress` is called with the fraction that is done, from 0 to 1.
 
-    `partly` takes a partial result of a long computation, which is shown until it is complete.
+    `partly` is called with partial results of a long computation, which are shown until it is complete.
     """
 
     model: Model
@@ -47,7 +47,7 @@ def compute(
     progress: Callable[[float], None] = _quiet,
     partly: Callable[[object], None] = _quiet,
 ) -> Made:
-    """The result of one want.
+    """The result of one request (`Want`).
 
     Raises ModelError for passes of another model, Cancelled if stopped, and whatever the product raises.
     """

@@ -1,4 +1,4 @@
-"""Questions in stories: asked before a view's numbers are shown, and graded on the pass, so that any model will do.
+"""Questions in stories: asked before a view's numbers are shown, and graded by the pass, so they suit any model.
 
     question = { ask = "Which token comes first?", next = true, nudge = "Read the first sentence again." }
     question = { ask = "Which token does this head look at most?", look = true }

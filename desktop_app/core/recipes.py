@@ -1,4 +1,4 @@
-"""Edits as a user writes them, SITE[INDEX]=VALUE, where VALUE may name a source of numbers instead of a number.
+"""Edits as a user writes them, SITE[INDEX]=VALUE; VALUE is a number, or names one of these sources of numbers.
 
     mean                    the mean over the bundled reference texts
     other, other[INDEX]     the same cells, or those given, of the other prompt's pass
@@ -48,7 +48,7 @@ _VALUE = re.compile(
 
 
 @dataclass(frozen=True, eq=False)
-class Kitchen:
+class EditInputs:
     """What the numbers of edits are computed from: the model, and the passes over the text and the other prompt."""
 
     engine: Engine
@@ -62,7 +62,7 @@ class Kitchen:
     theirs: Checkpoint | None = None  # the weights of the other pass, if they are not this engine's
 
     def needed(self, text: str) -> Trace:
-        """The other prompt's pass. Raises ModelError where there is no other prompt."""
+        """The other prompt's pass. Raises ModelError if there is no other prompt."""
         if self.other is None:
             raise ModelError(f"The edit {text[:80]!r} needs another prompt; add one.")
         return self.other
@@ -80,7 +80,7 @@ class Kitchen:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed edit. Its numbers are `times` those of `source` with the arguments `of`; given if `source` is ""."""
+    """A parsed edit. Its numbers are `times` those of `source` with the arguments `of`; for "" see `edit`."""
 
     text: str
     edit: Edit
@@ -96,7 +96,7 @@ class Source:
     `takes` says what the brackets after its name may contain, as the end of a sentence; "" for nothing.
     """
 
-    make: Callable[[Kitchen, Recipe, Tensor], Array]
+    make: Callable[[EditInputs, Recipe, Tensor], Array]
     takes: str = ""
     optional: bool = False
 
@@ -109,7 +109,7 @@ def parse_recipe(text: str, engine: Engine, positions: int) -> Recipe:
     match = _VALUE.fullmatch(value)
     if match is None or match["name"] not in SOURCES:
         known = ", ".join(SOURCES)
-        raise ModelError(f"The edit {text[:80]!r} puts {value[:30]!r}, which is not a number; or one of {known}.")
+        raise ModelError(f"The edit {text[:80]!r} puts {value[:30]!r}, which is neither a number nor one of {known}.")
     if edit.keep == 0 and "*=" in text.partition(value)[0]:
         raise ModelError(f"The edit {text[:80]!r} multiplies by {match['name']}; only a number can.")
     source = SOURCES[match["name"]]
@@ -142,7 +142,7 @@ def with_strength(text: str, strength: float) -> str:
     return f"{match['before']}{strength:g}{star}{match['after']}"
 
 
-def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None = None) -> tuple[Edit, ...]:
+def resolve(texts: Sequence[str], inputs: EditInputs, idle: dict[str, str] | None = None) -> tuple[Edit, ...]:
     """The edits that these texts describe, in order, with their numbers.
 
     An `across` edit needs the queries of the pass with the other edits, so it comes last, block by block. Raises
@@ -161,24 +161,24 @@ def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None 
             idle[text] = str(reason)
             return None
 
-    count = len(kitchen.plain)
-    read = [tried(text, partial(parse_recipe, text, kitchen.engine, count)) for text in texts]
+    count = len(inputs.plain)
+    read = [tried(text, partial(parse_recipe, text, inputs.engine, count)) for text in texts]
     recipes: list[Recipe] = [recipe for recipe in read if recipe is not None]
 
-    def made(recipe: Recipe, now: Kitchen) -> tuple[Edit, ...]:
+    def made(recipe: Recipe, now: EditInputs) -> tuple[Edit, ...]:
         return tried(recipe.text, lambda: tuple(_edits(recipe, now))) or ()
 
-    edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in made(recipe, kitchen)]
-    if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, kitchen.plain) for edit in edits):
-        return ()  # such edits change no number; without them the pass has no rounding differences either
-    table = kitchen.engine.table
+    edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in made(recipe, inputs)]
+    if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, inputs.plain) for edit in edits):
+        return ()  # all edits put the values that are there anyway; without them there are no rounding differences
+    table = inputs.engine.table
     crossing = sorted((r for r in recipes if r.source == ACROSS), key=lambda r: table[r.edit.site].layer or 0)
     for _, block in groupby(crossing, key=lambda r: table[r.edit.site].layer):
-        plain, mask = kitchen.plain, kitchen.mask
+        plain, mask = inputs.plain, inputs.mask
         trace = plain
         if edits or mask != CAUSAL:
-            trace = kitchen.engine.trace(plain.ids, edits=edits, mask=mask, reuse=plain, stop=kitchen.stop)
-        now = replace(kitchen, plain=trace)
+            trace = inputs.engine.trace(plain.ids, edits=edits, mask=mask, reuse=plain, stop=inputs.stop)
+        now = replace(inputs, plain=trace)
         edits += [edit for recipe in block for edit in made(recipe, now)]
     return tuple(edits)
 
@@ -188,12 +188,12 @@ def _is_there(edit: Edit, plain: Trace) -> bool:
     return isinstance(edit.put, Cells) and np.array_equal(_cells(plain.read(edit.site), edit.where), edit.put.array)
 
 
-def _edits(recipe: Recipe, kitchen: Kitchen) -> Iterator[Edit]:
+def _edits(recipe: Recipe, inputs: EditInputs) -> Iterator[Edit]:
     if not recipe.source:
         yield recipe.edit
         return
-    tensor = tensor_table(kitchen.engine.config)[recipe.edit.site]
-    made = SOURCES[recipe.source].make(kitchen, recipe, tensor) * np.float32(recipe.times)
+    tensor = tensor_table(inputs.engine.config)[recipe.edit.site]
+    made = SOURCES[recipe.source].make(inputs, recipe, tensor) * np.float32(recipe.times)
     if np.isnan(made).any():
         # Positions without a counterpart in the other prompt are NaN; each run of others between them is one edit.
         yield from _stretches(recipe, made, tensor.spec.row_axis)
@@ -226,30 +226,30 @@ def _cells(array: Array, where: Sequence[Range]) -> Array:
 # The sources
 
 
-def _mean(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+def _mean(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
     if tensor.name.endswith("attn.scaled"):
         raise ModelError(f"The edit {recipe.text[:80]!r}: scores of pairs have no mean over other texts.")
-    mean = what_if.means(kitchen.engine, kitchen.reference(), kitchen.stop)[tensor.name]
+    mean = what_if.means(inputs.engine, inputs.reference(), inputs.stop)[tensor.name]
     where = list(recipe.edit.where)
     where[tensor.spec.row_axis] = (0, 1)
     return _cells(mean, where)
 
 
-def _other(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
-    other, where, axis = kitchen.needed(recipe.text), recipe.edit.where, tensor.spec.row_axis
+def _other(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
+    other, where, axis = inputs.needed(recipe.text), recipe.edit.where, tensor.spec.row_axis
     values = other.read(tensor.name)
     if recipe.of is not None:
-        theirs = read_index(recipe.of, tensor, kitchen.engine.config, len(other), recipe.text)
+        theirs = read_index(recipe.of, tensor, inputs.engine.config, len(other), recipe.text)
         found = _cells(values, theirs)
-        own = tuple(len(_span(span, size)) for span, size in zip(where, _shape(kitchen, tensor), strict=True))
+        own = tuple(len(_span(span, size)) for span, size in zip(where, _shape(inputs, tensor), strict=True))
         if any(a not in (1, b) for a, b in zip(found.shape, own, strict=True)):
             said = f"{list(found.shape)} numbers of the other prompt do not fit {list(own)} of this"
             raise ModelError(f"The edit {recipe.text[:80]!r}: {said}; name as many.")
         return found
-    if "key" in tensor.axes and len(other) != len(kitchen.plain):
+    if "key" in tensor.axes and len(other) != len(inputs.plain):
         raise ModelError(f"The edit {recipe.text[:80]!r}: a grid of scores fits only a text of equal length.")
-    rows = _span(where[axis], len(kitchen.plain))
-    places = [kitchen.alignment[n] for n in rows]
+    rows = _span(where[axis], len(inputs.plain))
+    places = [inputs.alignment[n] for n in rows]
     whole = values.take([0 if n is None else n for n in places], axis)
     found = _cells(whole, [(0, None) if n == axis else span for n, span in enumerate(where)]).astype(np.float32)
     missing = [n for n, place in enumerate(places) if place is None]
@@ -257,8 +257,8 @@ def _other(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     return found
 
 
-def _shape(kitchen: Kitchen, tensor: Tensor) -> tuple[int, ...]:
-    return tensor.spec.shape(kitchen.engine.config, len(kitchen.plain))
+def _shape(inputs: EditInputs, tensor: Tensor) -> tuple[int, ...]:
+    return tensor.spec.shape(inputs.engine.config, len(inputs.plain))
 
 
 def _arguments(recipe: Recipe, least: int, most: int, kinds: tuple[type, ...], what: str) -> list[Any]:
@@ -278,51 +278,51 @@ def _along_stream(recipe: Recipe, tensor: Tensor, vector: Array) -> Array:
     return _cells(vector[None].astype(np.float32), ((0, 1), recipe.edit.where[1]))
 
 
-def _tokens(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+def _tokens(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
     ids = []
     for one in _arguments(recipe, 1, 2, (str, int), SOURCES["tokens"].takes):
-        own = (one,) if isinstance(one, int) else kitchen.ids_of(one, recipe.text)
+        own = (one,) if isinstance(one, int) else inputs.ids_of(one, recipe.text)
         if len(own) != 1:
             raise ModelError(f"The edit {recipe.text[:80]!r}: {one[:40]!r} is {len(own)} tokens; give one.")
-        if not 0 <= own[0] < kitchen.engine.config.vocab_size:
+        if not 0 <= own[0] < inputs.engine.config.vocab_size:
             raise ModelError(f"The edit {recipe.text[:80]!r}: there is no token {own[0]}.")
         ids.append(own[0])
-    rows = kitchen.engine.checkpoint.weights["embed.W_E"][ids].astype(np.float32)
+    rows = inputs.engine.checkpoint.weights["embed.W_E"][ids].astype(np.float32)
     return _along_stream(recipe, tensor, rows[0] - rows[1] if len(rows) > 1 else rows[0])
 
 
-def _prompts(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+def _prompts(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
     if tensor.name.endswith("attn.scaled"):
         raise ModelError(f"The edit {recipe.text[:80]!r}: scores of pairs have no mean over a text.")
     axis, means = tensor.spec.row_axis, []
     for words in _arguments(recipe, 2, 2, (str,), SOURCES["prompts"].takes):
-        ids = kitchen.ids_of(words, recipe.text)
-        values = kitchen.engine.trace(ids, stop=kitchen.stop).read(tensor.name)
+        ids = inputs.ids_of(words, recipe.text)
+        values = inputs.engine.trace(ids, stop=inputs.stop).read(tensor.name)
         means.append(values.mean(axis, keepdims=True, dtype=np.float64))
     where = list(recipe.edit.where)
     where[axis] = (0, 1)
     return _cells((means[0] - means[1]).astype(np.float32), where)
 
 
-def _neuron(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+def _neuron(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
     layer, neuron = _arguments(recipe, 2, 2, (int,), SOURCES["neuron"].takes)
-    config = kitchen.engine.config
+    config = inputs.engine.config
     if not (0 <= layer < config.n_layer and 0 <= neuron < config.d_mlp):
         raise ModelError(f"The edit {recipe.text[:80]!r}: there is no neuron {neuron} in block {layer}.")
-    return _along_stream(recipe, tensor, kitchen.engine.checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron])
+    return _along_stream(recipe, tensor, inputs.engine.checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron])
 
 
-def _direction(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+def _direction(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
     (text,) = _arguments(recipe, 1, 1, (str,), SOURCES["direction"].takes)
     hide(text)
-    if kitchen.tokenizer is None:
+    if inputs.tokenizer is None:
         raise ModelError(f"The edit {recipe.text[:80]!r} has text in it, and this model's tokenizer cannot be used.")
 
     def run(words: str) -> Trace:
-        return kitchen.engine.trace(kitchen.ids_of(words, recipe.text), stop=kitchen.stop)
+        return inputs.engine.trace(inputs.ids_of(words, recipe.text), stop=inputs.stop)
 
     try:
-        vector = rulers.vector_of(kitchen.engine.checkpoint, rulers.parse_ruler(text, kitchen.tokenizer), run)
+        vector = rulers.vector_of(inputs.engine.checkpoint, rulers.parse_ruler(text, inputs.tokenizer), run)
     except (Cancelled, ModelError):
         raise
     except LogitscopeError as reason:
@@ -330,32 +330,32 @@ def _direction(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     return _along_stream(recipe, tensor, vector)
 
 
-def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+def _edge(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
     """(result of the other prompt - result of this one), centred, / ln1's scale of this one * w, times W_Q, W_K or W_V.
 
     This patches the direct path from head to head, with the layer norm's scale frozen; Wang et al. 2022 (2211.00593),
     section 3.1, patch whole paths.
     """
     layer, head = _arguments(recipe, 2, 2, (int,), SOURCES["edge"].takes)
-    config, other, place = kitchen.engine.config, kitchen.needed(recipe.text), tensor.layer or 0
+    config, other, place = inputs.engine.config, inputs.needed(recipe.text), tensor.layer or 0
     heads = _span(recipe.edit.where[0], config.n_head)
     if not tensor.name.endswith(("attn.q", "attn.k", "attn.v")) or recipe.edit.keep != 1:
         raise ModelError(f"The edit {recipe.text[:80]!r}: an edge is added (+=) to attn.q, attn.k or attn.v.")
     if not (0 <= layer < place and 0 <= head < config.n_head):
         raise ModelError(f"The edit {recipe.text[:80]!r}: there is no head {head} of block {layer} before it.")
-    rows = _span(recipe.edit.where[1], len(kitchen.plain))
-    own = kitchen.engine.checkpoint
+    rows = _span(recipe.edit.where[1], len(inputs.plain))
+    own = inputs.engine.checkpoint
 
     def result(trace: Trace, by: Checkpoint) -> Array:
         matrix = output_matrices(by, layer)[head].astype(np.float64)
         return np.asarray(head_rows(trace, layer, 0, len(trace))[head] @ matrix)
 
-    places = [kitchen.alignment[n] for n in rows]
-    there = result(other, kitchen.theirs or own)[[0 if n is None else n for n in places]]
-    said = there - result(kitchen.plain, own)[list(rows)]
+    places = [inputs.alignment[n] for n in rows]
+    there = result(other, inputs.theirs or own)[[0 if n is None else n for n in places]]
+    said = there - result(inputs.plain, own)[list(rows)]
     said -= said.mean(-1, keepdims=True)
     weights = own.weights
-    said = said / kitchen.plain.read(f"blocks.{place}.ln1.scale")[list(rows)] * weights[f"blocks.{place}.ln1.w"]
+    said = said / inputs.plain.read(f"blocks.{place}.ln1.scale")[list(rows)] * weights[f"blocks.{place}.ln1.w"]
     found = []
     for one in heads:
         columns = columns_of(config.n_embd, config.d_head, one, tensor.name[-1])
@@ -365,12 +365,12 @@ def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     return _cells(whole, [(0, None), (0, None), recipe.edit.where[2]])
 
 
-def _across(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+def _across(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
     layer = tensor.layer or 0
     if not tensor.name.endswith("attn.z") or recipe.edit.keep != 0:
         raise ModelError(f"The edit {recipe.text[:80]!r}: what a head reads across is put (=) into attn.z.")
-    pattern = across_pattern(kitchen.plain, kitchen.needed(recipe.text), layer)
-    z = pattern @ kitchen.needed(recipe.text).read(f"blocks.{layer}.attn.v")
+    pattern = across_pattern(inputs.plain, inputs.needed(recipe.text), layer)
+    z = pattern @ inputs.needed(recipe.text).read(f"blocks.{layer}.attn.v")
     return _cells(z, recipe.edit.where)
 
 

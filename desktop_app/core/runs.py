@@ -3,7 +3,7 @@
 from desktop_app.core.alignment import aligned
 from desktop_app.core.model import Model
 from desktop_app.core.passes import Asked, Passes
-from desktop_app.core.recipes import Kitchen, parse_recipe, resolve
+from desktop_app.core.recipes import EditInputs, parse_recipe, resolve
 from desktop_app.core.reference import reference_texts
 from desktop_app.core.state import State, encode
 from desktop_app.gpt2.edit import Edit
@@ -65,10 +65,10 @@ def compute_passes(
     strict: bool = True,
     guest: Model | None = None,
 ) -> Passes:
-    """Run the passes asked for, reusing the earlier passes `reuse` where possible; `guest` is the second model.
+    """Run the requested passes, reusing the earlier passes `reuse` where possible; `guest` is the second model.
 
-    An edit of cells that do not exist, or with numbers from a source that does not, raises ModelError, or with `strict`
-    off is left out and reported in `idle`. Raises Cancelled on a stop.
+    Raises ModelError for an edit of cells that do not exist, or with numbers that cannot be computed; with `strict` off
+    such an edit is left out and reported in `idle`. Raises Cancelled on a stop.
     """
     stop = stop or Stop()
     last = None if reuse is None else reuse.before
@@ -90,7 +90,7 @@ def compute_passes(
     idle: dict[str, str] = {}
     mask = _mask(engine, asked.mask, idle, strict=strict)
     checkpoint = None if guest is None else guest.checkpoint
-    kitchen = Kitchen(
+    inputs = EditInputs(
         engine,
         tokenizer,
         before,
@@ -101,7 +101,7 @@ def compute_passes(
         stop,
         checkpoint,
     )
-    edits = resolve(asked.edits, kitchen, None if strict else idle)
+    edits = resolve(asked.edits, inputs, None if strict else idle)
     trace = before
     if edits or mask != CAUSAL:
         goes_on = reuse is not None and Run(before.run.model, asked.ids, edits, mask).reusable(reuse.trace.run)

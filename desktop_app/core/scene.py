@@ -142,7 +142,7 @@ class Scene:
         return self.stages.landing(self.u)
 
     def reach(self, query: int) -> int:
-        """How many keys, from the first on, cover what a query of the shown head sees under the pass's mask."""
+        """The number of keys, counted from key 0, up to the last that a query of the shown head may attend to."""
         return reach(self.trace.run.mask, self.config, self.layer, self.head, query, len(self.trace))
 
     def block(self, name: str) -> str:

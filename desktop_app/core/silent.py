@@ -1,4 +1,4 @@
-"""Silent neurons: numbers before the activation that are far below zero, whose size has no effect on what follows."""
+"""Silent neurons: their values before the activation are so far below zero that it passes almost nothing on."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _SILENT = 1e-3
 
 
 def is_silent(config: Config, pre: Array) -> Array:
-    """Mask of the negative numbers of which the activation passes less than a thousandth."""
+    """True where a value is negative and the activation passes less than a thousandth of it."""
     passed = ACTIVATIONS[config.activation].compute(np.asarray(pre, np.float32))
     return np.asarray((pre < 0) & (np.abs(passed) < _SILENT * np.abs(pre)))
 
@@ -22,5 +22,5 @@ def heard_limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Leve
     whole = diverging(*everything, rule=rule)
     if not heard.size or heard.size == everything[0].size:
         return whole
-    own = diverging(heard, rule=Phrase("{1}, without the silent", rule))
+    own = diverging(heard, rule=Phrase("{1}, without silent neurons", rule))
     return own if 2 * own.high < whole.high else whole

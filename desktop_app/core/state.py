@@ -84,7 +84,7 @@ class State:
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
     appended: tuple[int, ...] = kept((), kinds.ids, run=True)
-    # Whether to begin with the tokenizer's first token, like <|endoftext|>, or with a space; None as its files say.
+    # Whether the prompt begins with its first token, like <|endoftext|>, or with a space; None: as the files say.
     start: bool | None = kept(None, kinds.switch, run=True)
     space: bool | None = kept(None, kinds.switch, run=True)
     model: str = kept("", kinds.text(4096), run=True)
@@ -261,7 +261,7 @@ def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
 def shared_beginning(one: str, other: str) -> int:
     """The length of the common beginning of two texts, in characters."""
     same, most = 0, min(len(one), len(other))
-    while same < most:  # by halves, as slices are compared a hundred times faster than characters
+    while same < most:  # a binary search, since comparing slices is a hundred times faster than comparing characters
         half = (same + most + 1) // 2
         same, most = (half, most) if one[same:half] == other[same:half] else (same, half - 1)
     return same

@@ -132,8 +132,8 @@ def _block_of(step: str, where: str) -> int:
 def open_in(stop: Stop, state: State) -> State:
     """The state for viewing the stop: its prompt, place and settings; what it does not set is taken from `state`.
 
-    What belongs to the previous text (position, target, opened cells, draws) is not taken, nor are the sampling
-    settings, since the stop's sentence is about its own.
+    Fields that refer to the previous text (position, target, opened cells, draws) are reset, and the sampling settings
+    are the stop's or the defaults, since its sentence is about these.
     """
     fresh = {
         name: getattr(stop.state, name)

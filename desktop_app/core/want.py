@@ -50,7 +50,7 @@ class Want:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A result, compared by identity. If not `whole`, it is partial: what has been computed so far."""
+    """A result, compared by identity. If `whole` is False, it is a partial one: what has been computed so far."""
 
     value: Any
     whole: bool = True

@@ -1,4 +1,4 @@
-"""Pen-and-paper exercises on a pass: its numbers, rounded so that results computed from them add up, and the answers.
+"""Pen-and-paper exercises on a pass: its numbers, rounded such that the given results follow from them, and answers.
 
 Products of rounded numbers are exact decimals. Terms that an exercise leaves out are given as one number, chosen so
 that the sum equals the model's, rounded. Where a result must be rounded again (exponentials, divisions), answers are
@@ -58,7 +58,7 @@ def _asked(value: Decimal) -> Entry:
 
 
 def _places(values: NDArray[np.floating]) -> int:
-    """How many decimals give the largest of the numbers at least two digits, without more than pen and paper need."""
+    """How many decimals give the largest number at least two significant digits, but no more than four decimals."""
     largest = float(np.abs(values).max(initial=0.0))
     return 1 if largest >= 1 else min(4, 1 - int(np.floor(np.log10(largest)))) if largest > 0 else 1
 

@@ -1,4 +1,4 @@
-"""The table of workspaces: what is shown beside the walk, over the same pass."""
+"""The table of workspaces: what can be shown for the same pass instead of the walk through its steps."""
 
 from desktop_app.core.panels import Hue
 from desktop_app.core.places import BESIDE, SCALES, Entry, StepSpec
@@ -289,4 +289,4 @@ WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),
 )
-"""The workspaces other than the walk. Those with `keys` have a tab; the others open under the view."""
+"""The workspaces other than the walk. Those with `keys` have a tab; the others are opened by commands."""

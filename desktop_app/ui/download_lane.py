@@ -50,7 +50,7 @@ class DownloadLane(Lane):
                         raise ModelError(message)
         except EOFError as reason:
             raise ModelError(
-                f"The download of {name} ended unexpectedly; get it again: it goes on where it stopped."
+                f"The download of {name} ended unexpectedly; get it again: it continues where it stopped."
             ) from reason
         finally:
             if process.pid is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.core.library.shelf import Shelf
-from desktop_app.core.model import Doubt, Model, doubt_room, open_model
+from desktop_app.core.model import Doubt, Model, memory_warning, open_model
 from desktop_app.core.passes import Passes
 from desktop_app.core.products import compute
 from desktop_app.core.state import State
@@ -183,7 +183,7 @@ class LoadLane(Lane):
         def work(stop: Stop) -> Model | Doubt:
             if (kept := self.shelf.find(folder, int8=int8)) is not None:
                 return kept
-            words = "" if anyway else doubt_room(folder, tokens)
+            words = "" if anyway else memory_warning(folder, tokens)
             return Doubt(folder, words, then) if words else open_model(folder, self.stage.emit, stop, int8=int8)
 
         self.submit(work)

@@ -161,7 +161,7 @@ class SceneDesk(QObject):
         if model is None or self._passes is None or model.engine.packed or self.packing.busy:
             return
         # The first pass used the weights as stored in the file; later ones run faster on a prepacked copy.
-        if model.has_room_to_pack():
+        if model.has_memory_to_pack():
             self.packing.submit(model.engine.prepack)
 
     # The scene

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.changes import beside_model
 from desktop_app.core.library.training import Curves, Training, curves_of, training_of
-from desktop_app.core.model import Model, doubt_room, open_model
+from desktop_app.core.model import Model, memory_warning, open_model
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
 from desktop_app.gpt2.session import Stop
@@ -145,7 +145,7 @@ class TrainingDesk(QObject):
         def work(stop: Stop) -> bool:
             for folder in folders:
                 stop.check()
-                if not shelf.has_room(model) or doubt_room(folder, 1):
+                if not shelf.has_room(model) or memory_warning(folder, 1):
                     break
                 if shelf.find(folder, int8=int8) is None:
                     shelf.put(open_model(folder, stop=stop, int8=int8))

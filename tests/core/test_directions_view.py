@@ -138,7 +138,7 @@ def test_every_kind_of_direction_is_the_vector_that_it_names(model):
         ("blocks.0.attn.W_OV[9, 0].reads", "no head 9"),
         ("blocks.0.attn.W_OV", "not a direction"),
         ('"ab" - "cd" at nowhere', "not a point of the residual stream"),
-        ("'a' - 'a'", "no length"),
+        ("'a' - 'a'", "is zero"),
     ],
 )
 def test_a_direction_that_is_not_there_is_refused(model, text, words):

@@ -182,7 +182,7 @@ def test_without_evidence_and_with_that_of_another_model_the_view_says_so(model,
     other = open_model(write_model(tmp_path / "other", seed=1))
     (words, _) = panels(view_of(other, scene(other, evidence=str(folder))).content)
     assert isinstance(words, TextPanel)
-    assert "is of another model, tiny: its weights are not those of other" in words.lines[0].remark
+    assert "is about another model, tiny: its weights are not those of other" in words.lines[0].remark
     (words, _) = panels(view_of(other, scene(other, evidence=str(tmp_path / "nothing"))).content)
     assert "cannot be read" in words.lines[0].remark
 

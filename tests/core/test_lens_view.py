@@ -206,14 +206,14 @@ def test_translators_that_went_away_or_are_of_another_model_are_told_in_the_view
 def test_what_one_sublayer_writes_is_read_alone_and_said_to_be_no_prediction(model, place, what):
     own = scene(model, view=ViewOptions(lens_of=what, lens="kl"), translators="/not/used")
     view = build_view(own, place)
-    assert "no prediction" in view.lead
+    assert "not a prediction" in view.lead
     grid = next(panels(view.content))
     assert grid.row_labels == (f"0 {what[:-4]}", f"1 {what[:-4]}") and "last row" not in grid.note
     final = distribution(model, own.trace, points_of(model.config)[-1], 2)
     for row in (0, 1):
         p = distribution(model, own.trace, f"blocks.{row}.{what}", 2)
         assert grid.values[row, 2] == pytest.approx(float((final * np.log(final / p)).sum()), rel=1e-3)
-    assert "no prediction" in view_of(own, Cell("lens.kl", (1, 2))).lead
+    assert "not a prediction" in view_of(own, Cell("lens.kl", (1, 2))).lead
 
 
 @pytest.mark.parametrize(("letters", "columns"), [(2, 20), (4, 16), (7, 10), (13, 7)])

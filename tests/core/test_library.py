@@ -522,5 +522,5 @@ def test_a_ref_that_is_no_text_does_not_end_a_removal_in_a_traceback(own_home):
     refs.mkdir(parents=True)
     (refs.parent / "snapshots" / ("a" * 40)).mkdir(parents=True)
     (refs / "main").write_bytes(b"\xff")
-    with pytest.raises(ModelError, match=r"does not belong there .*; delete .*models--o--n by hand"):
+    with pytest.raises(ModelError, match=r"contains something unexpected .*; delete .*models--o--n by hand"):
         remove_model("o/n")

@@ -52,7 +52,7 @@ def test_the_sums_at_the_edges_are_those_of_the_cells_and_the_last_is_the_model_
     own = row[2] - row.mean() if shows == "relative" else row[2]
     assert values[-1, -1] == pytest.approx(own, abs=1e-4 * max(1, np.abs(values).max()))
     assert len(panel.row_labels) == len(values) and len(panel.column_labels) == values.shape[1]
-    assert panel.row_labels[-1] == "who answered" and panel.column_labels[-1] == "who asked"
+    assert panel.row_labels[-1] == "whole query" and panel.column_labels[-1] == "whole key"
 
 
 def test_the_parts_of_a_query_and_of_a_key_are_what_numpy_makes_of_them(model):

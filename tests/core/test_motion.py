@@ -218,7 +218,7 @@ def test_every_moment_is_a_view_and_the_same_moment_the_same_view(scene, op, by)
 
 
 def test_a_step_that_does_not_move_says_which_do(scene):
-    with pytest.raises(ExportError, match="text does not move; these steps do"):
+    with pytest.raises(ExportError, match="text has no animation; these steps have one"):
         motion_of(scene, next(s for s in step_list(scene.config) if s.key == "text"))
     assert moves_by_row(step_of(scene, "pattern")) and not moves_by_row(step_of(scene, "draw"))
 

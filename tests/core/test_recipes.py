@@ -144,7 +144,7 @@ def test_a_saved_pass_says_where_its_numbers_came_from(model, tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("blocks.1.attn.z=median", "puts 'median', which is not a number; or one of mean, other, tokens"),
+        ("blocks.1.attn.z=median", "puts 'median', which is neither a number nor one of mean, other, tokens"),
         ("blocks.1.attn.z*=mean", "multiplies by mean; only a number can"),
         ("blocks.1.attn.z=mean[3]", "mean takes nothing in brackets"),
         ("blocks.1.attn.scaled=mean", "scores of pairs have no mean"),

@@ -349,7 +349,7 @@ def test_what_goes_to_a_process_that_draws_gives_the_same_pixels(scene, monkeypa
             assert np.array_equal(one, other, equal_nan=True)
             assert taken.levels(plate.name) == values.levels(plate.name)
     if most == 4000:
-        with pytest.raises(ExportError, match="pooled numbers alone"):
+        with pytest.raises(ExportError, match="only pooled numbers"):
             taken.cells(sheet.plates[1], range(1), range(1))
         return
     assert taken.known("tokens") is None

@@ -130,7 +130,7 @@ def test_without_another_prompt_it_says_what_is_missing(model):
     scene = moment(model, "", sweep="resid_pre")
     step = find_step("sweep", model.config)
     assert wants_of(scene, step) == ()
-    assert "takes another prompt beside this one" in picture(scene, step, TextPanel).lines[0].text
+    assert "takes cells from another prompt" in picture(scene, step, TextPanel).lines[0].text
 
 
 @pytest.mark.parametrize("what", ["resid_pre", "from_heads"])

@@ -191,10 +191,10 @@ def test_curves_are_read_from_a_table(tmp_path, tiny):
     [
         (b"", "begin with a line of names"), (b"\xff\xfe", "UTF-8"),
         (b"loss,step\n1,2\n", "begin with a line of names"),
-        (b"step\n1\n", "begin with a line of names"), (b"step,a,a\n1,2,3\n", "two columns alike"),
+        (b"step\n1\n", "begin with a line of names"), (b"step,a,a\n1,2,3\n", "two columns of the same name"),
         (b"step,a\n1,2\n1,3\n", "Line 3"), (b"step,a\n1\n", "Line 2"), (b"step,a\n-1,2\n", "Line 2"),
         (b"step,a\n1,two\n", "Line 2"), (b"step,a\n1.5,2\n", "Line 2"), (b"step,a\n" + b"1" * 30 + b",2\n", "Line 2"),
-        ("step,a\u202eb\n".encode(), "Column 2 .* leave no ink"), (b'step,a,"b\nc"\n', "Column 3 .* leave no ink"),
+        ("step,a\u202eb\n".encode(), "Column 2 .* invisible ones"), (b'step,a,"b\nc"\n', "Column 3 .* invisible ones"),
         (b"step," + b"a" * 81 + b"\n", "Column 2 .* 81 characters"),
         (b"step,a\n" + b"x" * (5 << 20), "larger than"), (b'step,a\n"1,2\n' * 3, "Line|table"),
     ],

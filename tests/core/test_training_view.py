@@ -67,7 +67,7 @@ def test_a_model_without_snapshots_says_so():
     model = open_model(bundled_models()["bundled"])
     scene = completed(scene_of(model, "Hello", workspace="training"), wants, model)
     (panel,) = panels_of(scene, find_step("training", model.config))
-    assert "No snapshots of this model's training" in str(panel.lines)
+    assert "no snapshots of this model's training" in str(panel.lines)
 
 
 def test_a_training_without_a_file_of_curves_still_reads_the_text(tmp_path):
@@ -109,7 +109,7 @@ def test_a_model_that_is_none_of_its_snapshots_is_not_marked(tmp_path):
     scene = completed(scene_of(model, TEXT, workspace="training"), wants, model)
     view = build_view(scene, find_step("training", model.config))
     (panel,) = panels_of(scene, find_step("training", model.config))
-    assert view.title == "The model itself, none of its snapshots" and panel.focus is None
+    assert view.title == "The trained model, not one of its snapshots" and panel.focus is None
     assert len(panel.lines[0][1]) == 2, "it is none of them"
 
 

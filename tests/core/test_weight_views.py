@@ -111,8 +111,8 @@ def test_the_parts_of_the_heads_make_up_the_whole(checkpoint, name):
     [
         ("blocks.0.attn.W_Q", 3, "heads are 0 to 2"),
         ("blocks.0.attn.W_Q", -1, "heads are 0 to 2"),
-        ("blocks.0.mlp.W_in", 0, "not a head's own"),
-        ("blocks.0.attn.b_O", 0, "not a head's own"),
+        ("blocks.0.mlp.W_in", 0, "not divided among heads"),
+        ("blocks.0.attn.b_O", 0, "not divided among heads"),
         ("blocks.9.attn.W_Q", None, "no weight"),
         ("blocks.0.attn.W_X", None, "no weight"),
         ("blocks.0.attn.q", None, "no weight"),

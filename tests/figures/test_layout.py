@@ -277,7 +277,7 @@ def test_a_long_list_stands_in_columns():
 @pytest.mark.parametrize("width", [300, 500, 1200])
 def test_a_formula_longer_than_its_line_goes_on_below_to_its_result(width):
     text = "(-4.523)·0.05753 + 1.817·0.1307 + (-1.811)·(-0.08240) + 1,021 more + 0.08900 = 1.403"
-    page = painted(TextPanel(lines=(Line("with numbers", text), Line("made again", "1.403", "differs by 0"))), width)
+    page = painted(TextPanel(lines=(Line("with numbers", text), Line("recomputed", "1.403", "differs by 0"))), width)
     words = [m for m in page.marks if isinstance(m, Words) and m.mono]
     assert " ".join(m.text for m in words) == f"{text} 1.403"
     assert [m.y for m in words] == sorted({m.y for m in words}), "each on a line of its own"

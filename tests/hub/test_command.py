@@ -110,7 +110,7 @@ def test_a_proxy_that_is_not_there_is_told(finish):
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("HF_TOKEN", "hf_né", "HF_TOKEN or HF_ENDPOINT holds characters"),
+        ("HF_TOKEN", "hf_né", "HF_TOKEN or HF_ENDPOINT contains invalid characters"),
         ("HF_ENDPOINT", "not-an-address", "neither http nor https"),
         ("HF_ENDPOINT", "ftp://127.0.0.1", "neither http nor https"),
     ],

@@ -125,7 +125,7 @@ def test_a_download_that_is_cut_goes_on_where_it_was(hub, tiny):
 
 def test_a_line_that_stays_cut_ends_in_a_sentence_and_the_next_try_resumes(hub, tiny, cache):
     hub.fault(WEIGHTS, *[server.cut(3000)], *[server.cut(0)] * client.MOST_TRIES, role="storage")
-    with pytest.raises(ModelError, match=r"broke off.*goes on where it stopped\.$"):
+    with pytest.raises(ModelError, match=r"broke off.*continues where it stopped\.$"):
         fetch()
     assert no_model_is_offered()
     (partial,) = (cache / "blobs").glob("*.incomplete")
@@ -174,7 +174,7 @@ REFUSALS = {
     "a file that is gone": ("404", server.status(404, X_Error_Code="EntryNotFound"), r"\(404\)"),
     "an hour to wait": ("429", server.status(429, Retry_After="3600"), r"too many requests.*in 3600 seconds"),
     "an answer that makes no sense": ("418", server.status(418), "answered 418"),
-    "redirects without end": ("302", None, "from one address to the next"),
+    "redirects without end": ("302", None, "redirects endlessly"),
     "a redirect to a file": ("302", server.to("file:///etc/passwd"), "neither http nor https"),
     "another length": ("200", server.other_length, r"sends [\d,]+ bytes as model.safetensors"),
     "another hash": ("200", server.other_bytes, "another checksum than the hub announced"),
@@ -197,7 +197,7 @@ def test_a_refusal_is_one_sentence_and_the_next_try_starts_clean(hub, tiny, cach
 
 def test_a_fault_that_stays_is_told(hub):
     hub.fault("/revision/main", *[server.status(500)] * client.MOST_TRIES)
-    with pytest.raises(ModelError, match=r"has a fault of its own \(500\)"):
+    with pytest.raises(ModelError, match=r"has an internal error \(500\)"):
         fetch()
 
 
@@ -264,7 +264,7 @@ def test_a_listing_without_end_is_given_up(hub):
 def test_a_listing_that_unpacks_to_more_than_was_sent_is_not_unpacked(hub):
     bomb = gzip.compress(b" " * (64 << 20))
     hub.fault("/revision/main", lambda handler, _path: handler.reply(200, bomb, {"Content-Encoding": "gzip"}))
-    with pytest.raises(ModelError, match="sends compressed what was asked for plain"):
+    with pytest.raises(ModelError, match="sends compressed data, although plain data was requested"):
         fetch()
 
 
@@ -395,7 +395,7 @@ def test_a_disk_that_fills_on_the_way_is_told_and_the_download_goes_on_later(hub
         handler.respond(path)
 
     hub.fault(WEIGHTS, fill, role="storage")
-    with pytest.raises(ModelError, match=r"The disk that holds .* is full.*goes on where it stopped\.$"):
+    with pytest.raises(ModelError, match=r"The disk that holds .* is full.*continues where it stopped\.$"):
         fetch()
     assert no_model_is_offered()
     filler.unlink()

@@ -79,7 +79,7 @@ def test_a_model_of_another_shape_is_refused_and_the_pass_is_shown_alone(desk, o
 
 
 def test_a_model_that_memory_does_not_hold_beside_the_open_one_is_not_opened(desk, twin, monkeypatch):
-    monkeypatch.setattr("desktop_app.ui.lanes.doubt_room", lambda folder, _tokens: f"{folder.name} needs 9 TB.")
+    monkeypatch.setattr("desktop_app.ui.lanes.memory_warning", lambda folder, _tokens: f"{folder.name} needs 9 TB.")
     monkeypatch.setattr("desktop_app.ui.lanes.open_model", None)
     put_beside(desk, twin)
     assert "twin needs 9 TB." in desk.trouble()

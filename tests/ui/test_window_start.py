@@ -199,7 +199,7 @@ def test_a_restart_whose_model_has_no_room_asks_and_brings_its_text_back(open_de
     first = open_desk(tiny, "a large one")
     first.window.close()
     monkeypatch.setattr(
-        "desktop_app.ui.lanes.doubt_room", lambda folder, _tokens: "too large" if folder == tiny else ""
+        "desktop_app.ui.lanes.memory_warning", lambda folder, _tokens: "too large" if folder == tiny else ""
     )
     asked = []
     monkeypatch.setattr("desktop_app.ui.model_library.ModelLibrary._ask_about_memory", lambda _self, d: asked.append(d))

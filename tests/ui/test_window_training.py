@@ -289,7 +289,7 @@ def test_a_model_that_is_none_of_its_snapshots_has_no_mark_and_comes_after_the_l
     desk.settle()
     bar = desk.window.training_bar
     assert desk.window.training.number is None and bar.step.text() == "The model itself, no snapshot"
-    assert "The model itself, none of its snapshots" in desk.words()
+    assert "The trained model, not one of its snapshots" in desk.words()
     desk.window.do("snapshot_next")
     desk.settle()
     assert desk.c.model.folder == home

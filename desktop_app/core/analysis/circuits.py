@@ -12,8 +12,9 @@ baseline is measured on random matrices of the same shape.
 
 The copying score of a head is sum(eigenvalues) / sum |eigenvalues| of W_E W_V' W_O W_U', a [d_vocab, d_vocab] matrix
 whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]: 1 if the head makes every token that it
-reads likelier, -1 if less likely. Blocks after the first read little of W_E directly, so there is a second score with
-the normalised output of block 0's MLP for each row in place of W_E (block 0 itself reads the normalised rows).
+reads likelier, -1 if less likely. Blocks after the first read little of W_E directly, so there is a second score, with
+each token's normalised vector after block 0's MLP in place of its row of W_E (block 0 itself reads the normalised
+rows).
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
 """
 
@@ -183,7 +184,7 @@ def copying(
 ) -> Array:
     """The copying score of every head, [layer, head]; NaN if all eigenvalues are 0.
 
-    `through_mlp` represents tokens by the output of block 0's MLP in place of W_E. Raises Cancelled on a stop.
+    With `through_mlp` tokens are represented by their vectors after block 0's MLP. Raises Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
     found = np.full((config.n_layer, config.n_head), np.nan)

@@ -35,14 +35,14 @@ def parse_sum(text: str, tokenizer: Tokenizer) -> Sum:
         at = pieces.index("=")
         pieces, behind = pieces[:at], pieces[at + 1 :]
         if len(behind) != 1 or behind[0] in _SIGNS:
-            raise LogitscopeError(f"Behind = there must be one word, as in: uncle - man + woman = aunt; got {text!r}.")
+            raise LogitscopeError(f"After = there must be one word, as in: uncle - man + woman = aunt; got {text!r}.")
         answer = token_of(behind[0], tokenizer)
     if pieces and pieces[0] not in _SIGNS:
         pieces = ["+", *pieces]
     signs, words = pieces[::2], pieces[1::2]
     if len(signs) != len(words) or not words or any(s not in _SIGNS for s in signs) or any(w in _SIGNS for w in words):
         raise LogitscopeError(
-            f"{text!r} is not a sum of tokens; set words and signs apart by spaces, as in: uncle - man + woman."
+            f"{text!r} is not a sum of tokens; separate words and signs by spaces, as in: uncle - man + woman."
         )
     terms = tuple(Term(_SIGNS[s], token_of(w, tokenizer)) for s, w in zip(signs, words, strict=True))
     return Sum(terms, answer)

@@ -268,7 +268,7 @@ class Middle:
     whole: Array
     parts: Mapping[str, Array]
     keys: int
-    _looks: Array  # attention, [head, key]
+    _weights: Array  # attention, [head, key]
     _inside: Array | float  # the `keep` of edits of z, [head, d_head]
     _after: Array | float  # the `keep` of edits of attn_out and resid_mid, [d_model]
 
@@ -276,12 +276,12 @@ class Middle:
         """What a head writes here from each source, [key, d_model], given its values and its W_O [d_head, d_model]."""
         if isinstance(self._inside, np.ndarray) and (self._inside[head] != 1).any():
             values = self._inside[head] * values[: self.keys]
-            return self.looked(head, values @ matrix)
-        return self.looked(head, values[: self.keys] @ matrix)
+            return self.weighted(head, values @ matrix)
+        return self.weighted(head, values[: self.keys] @ matrix)
 
-    def looked(self, head: int, brought: Array) -> Array:
+    def weighted(self, head: int, brought: Array) -> Array:
         """As `written`, given what the head would write from each source with an attention of 1, [key, d_model]."""
-        found = self._looks[head, : self.keys, None] * brought[: self.keys]
+        found = self._weights[head, : self.keys, None] * brought[: self.keys]
         return found if isinstance(self._after, float) else found * self._after
 
     def is_plain(self, head: int) -> bool:
@@ -360,7 +360,7 @@ def _attention(
         lost = {}
         for row, middle in found.items():
             plain = middle.is_plain(head)
-            left = middle.looked(head, brought) if plain else middle.written(head, values[head], matrices[head])
+            left = middle.weighted(head, brought) if plain else middle.written(head, values[head], matrices[head])
             np.subtract(middle.whole, left, out=left)
             lost[row] = np.abs(left, out=left) @ ones
         return lost

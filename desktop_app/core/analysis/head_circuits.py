@@ -84,7 +84,7 @@ class TokenTable(NamedArrays):
 
 
 def read_through_mlp(layer: int, asked: bool) -> bool:
-    """Whether a block's heads read tokens through block 0's MLP: if `asked`, except for block 0, which precedes it."""
+    """Whether a block's heads read tokens through block 0's MLP: if `asked`, but never in block 0, before that MLP."""
     return asked and layer > 0
 
 

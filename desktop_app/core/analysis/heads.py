@@ -191,7 +191,7 @@ def battery(config: Config, begin: int, seed: int, sequences: int = SEQUENCES, r
     count = min(room, REPEATED if repeated is None else repeated)
     if count < 1:
         raise ModelError(
-            f"A context of {config.n_positions} holds no repeated token; scores of heads need at least 3 positions."
+            f"A context of {config.n_positions} is too short to repeat a token; scores of heads need at least 3."
         )
     ids = np.setdiff1d(np.arange(config.vocab_size), [begin]) if config.vocab_size > 1 else np.array([0])
     low, high = len(ids) // 8, len(ids) - len(ids) // 4

@@ -38,7 +38,7 @@ def kept_layout(
             path.parent.mkdir(parents=True, exist_ok=True)
             write_npz(path, ["places", "kept"], [found.places, kept], {})
         except (OSError, LogitscopeError):
-            log.warning("The map of the embeddings could not be kept in the cache.", exc_info=True)
+            log.warning("The map of the embeddings could not be stored in the cache.", exc_info=True)
     return found
 
 
@@ -50,7 +50,7 @@ def _read(path: Path, count: int) -> Layout | None:
         kept = read_npz(path)
         places, shares = kept["places"], kept["kept"]
     except (OSError, ValueError, KeyError):
-        log.warning("A kept map of the embeddings could not be read; it is made anew.", exc_info=True)
+        log.warning("The cached map of the embeddings could not be read; it is computed again.", exc_info=True)
         return None
     numbers = places.dtype.kind == shares.dtype.kind == "f"  # as they were written
     if not numbers or places.shape != (count, 2) or shares.shape != (2,) or not np.isfinite(places).all():

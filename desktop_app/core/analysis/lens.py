@@ -263,13 +263,13 @@ class _Sums:
         self.mass, self.weighted, self.cross = (np.zeros(shape) for _ in range(3))
         self._own = threading.local()
 
-    def _room(self, shape: tuple[int, int]) -> Array:
+    def _scratch(self, shape: tuple[int, int]) -> Array:
         """This thread's own scratch memory, reused because the system has to clear newly allocated memory."""
         size = shape[0] * shape[1]
-        if getattr(self._own, "room", np.empty(0)).size < size:
-            self._own.room = np.empty(size, np.float32)
-        room: Array = self._own.room
-        return room[:size].reshape(shape)
+        if getattr(self._own, "buffer", np.empty(0)).size < size:
+            self._own.buffer = np.empty(size, np.float32)
+        buffer: Array = self._own.buffer
+        return buffer[:size].reshape(shape)
 
     def add(self, point: int, logits: Array, most: Array) -> Array:
         """Accumulate `logits` [pos, piece], whose maxima are `most`, and overwrite them by l - m. Returns e^(l - m)."""
@@ -277,7 +277,7 @@ class _Sums:
         after = np.maximum(before, most)
         shrink, moved = np.exp(before - after), self.mass[point] * (before - after)
         logits -= after.astype(np.float32)[:, None]
-        raised = np.exp(logits, out=self._room(logits.shape))
+        raised = np.exp(logits, out=self._scratch(logits.shape))
         self.weighted[point] = shrink * (self.weighted[point] + moved) + np.vecdot(raised, logits)
         self.mass[point] = shrink * self.mass[point] + raised @ self._ones[: raised.shape[-1]]
         self.most[point] = after
@@ -294,7 +294,7 @@ def _unembed(
     found, sums = _Read(count, length, targets), _Sums((count, length), piece)
     for at, token in enumerate(targets):
         found.target_logit[at] = (flat @ table[token]).reshape(count, length)
-    rooms = [np.empty(len(flat) * piece, np.float32) for _ in range(2)]
+    buffers = [np.empty(len(flat) * piece, np.float32) for _ in range(2)]
     every = np.arange(length)
 
     def take(point: int, logits: Array, start: int) -> Array:
@@ -329,7 +329,7 @@ def _unembed(
     for n, start in enumerate(range(0, len(table), piece)):
         stop.check()
         rows = table[start : start + piece]
-        logits = np.matmul(flat, rows.T, out=rooms[n % 2][: len(flat) * len(rows)].reshape(len(flat), len(rows)))
+        logits = np.matmul(flat, rows.T, out=buffers[n % 2][: len(flat) * len(rows)].reshape(len(flat), len(rows)))
         for one in taken:
             one.result()
         taken = take_all(logits.reshape(count, length, len(rows)), start)

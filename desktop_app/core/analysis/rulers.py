@@ -123,11 +123,11 @@ def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 
         found = (made.writes if of.writes else made.reads)[of.number]
     else:
         if of.site not in sites(config):
-            raise ModelError(f"{of.site[:40]!r} is not a point of the residual stream; write blocks.0.resid_pre, say.")
+            raise ModelError(f"{of.site[:40]!r} is not a point of the residual stream, like blocks.0.resid_pre.")
         one, other = (run(text).read(of.site, row=-1).astype(np.float64) for text in (of.one, of.other))
         found = one - other
     if not np.linalg.norm(found) > 0:
-        raise ModelError("This direction has no length: what it is made of takes itself away.")
+        raise ModelError("This direction is zero: its terms cancel.")
     return found
 
 

@@ -65,11 +65,11 @@ class Score(NamedArrays):
     mean_key_vectors: Array
     divisor: float
 
-    def asked(self, *, relative: bool = False) -> Array:
+    def by_query_part(self, *, relative: bool = False) -> Array:
         """Each query part's sum over the key parts."""
         return (self.relative if relative else self.terms).sum(1)
 
-    def answered(self, *, relative: bool = False) -> Array:
+    def by_key_part(self, *, relative: bool = False) -> Array:
         """Each key part's sum over the query parts."""
         return (self.relative if relative else self.terms).sum(0)
 

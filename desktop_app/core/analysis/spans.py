@@ -81,7 +81,7 @@ def compare(
     Raises ModelError if `trace` itself has a mask other than GPT-2's own, Cancelled on a stop.
     """
     if trace.run.mask != CAUSAL:
-        raise ModelError("Masks are compared with the pass under GPT-2's own; take the mask away first.")
+        raise ModelError("Masks are compared with the pass under GPT-2's causal mask; remove the mask first.")
     config, count, plain = engine.config, len(trace), _log_softmax(trace.logits(-1))
     found = []
     for n, text in enumerate(masks):

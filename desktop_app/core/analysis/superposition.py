@@ -1,7 +1,7 @@
 """Superposition: how nearly orthogonal directions are, how many fit into d_model, and which tokens neurons respond to.
 
 In d dimensions d directions can be orthogonal; many more can be nearly so. For N random directions the probability that
-one pair's cosine exceeds e in size is at most 2 exp(-d e^2 / 2), and there are N (N - 1) / 2 pairs, so that at least
+one pair's cosine exceeds e in magnitude is at most 2 exp(-d e^2 / 2), and there are N (N - 1) / 2 pairs, so at least
 
     N = exp(d e^2 / 4)
 
@@ -104,7 +104,7 @@ def angles(directions: Array, *, seed: int = 0, stop: Stop | None = None, progre
 
 
 def packed(cosines: Array, within: float) -> int:
-    """How many directions remain if each is dropped whose cosine with an earlier remaining one exceeds a limit."""
+    """How many directions remain if those with a |cosine| above `within` to an earlier remaining one are dropped."""
     free = np.ones(len(cosines), bool)
     kept = 0
     for n in range(len(cosines)):

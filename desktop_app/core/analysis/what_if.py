@@ -1,4 +1,4 @@
-"""The effects of ablating parts of a pass, or of patching them in from another prompt's pass: sweeps of edited passes.
+"""Sweeps of edited passes: the effects of ablating parts of a pass, or of patching them in from another prompt's pass.
 
 Each edited pass is computed and measured by its logit difference after the last position, logit[target] -
 logit[against]. Muting (ablation) sets a head's z, a neuron's activation or those of a whole MLP to 0 at every position,
@@ -90,7 +90,7 @@ def neurons_of(what: str, engine: Engine) -> int | None:
         return None
     kind, colon, layer = what.partition(":")
     if kind != "neurons" or not colon or not (layer.isascii() and layer.isdigit()):
-        raise ModelError(f"{what[:40]!r} cannot be muted; heads, mlps or neurons:L can, L being a block.")
+        raise ModelError(f"{what[:40]!r} cannot be muted; give heads, mlps or neurons:L, where L is a block.")
     if len(layer) > 6 or int(layer) >= engine.config.n_layer:
         raise ModelError(f"There is no block {layer[:20]}; this model's blocks are 0 to {engine.config.n_layer - 1}.")
     return int(layer)
@@ -233,12 +233,12 @@ class Patch(NamedArrays):
 
     @property
     def refused(self) -> str:
-        """Why there are no effects, in a sentence; "" if there are."""
+        """Why `effect` is not defined, in a sentence; "" if it is."""
         apart = abs(self.clean - self.corrupt)
         if apart >= LEAST:
             return ""
         return Phrase(
-            "The two prompts' logit differences are {1} apart; under {2} an effect says nothing.",
+            "The two prompts' logit differences are {1} apart; below {2} an effect is meaningless.",
             f"{apart:.3f}",
             f"{LEAST:g}",
         )
@@ -339,20 +339,20 @@ def _sweep(
 ) -> Array:
     """The logit difference of the pass with each group of edits, [group]; NaN for None."""
     done, found = 0, np.full(len(edits), np.nan)
-    asked = [n for n, group in enumerate(edits) if group is not None]
+    present = [n for n, group in enumerate(edits) if group is not None]
 
-    def told(which: Sequence[int], rows: Array) -> None:
+    def report(which: Sequence[int], rows: Array) -> None:
         nonlocal done
         done += len(which)
-        found[[asked[n] for n in which]] = logit_difference(engine, rows, target, against)
-        progress(done / len(asked))
+        found[[present[n] for n in which]] = logit_difference(engine, rows, target, against)
+        progress(done / len(present))
         partly(found.copy())
 
     own = trace.run.edits
     plain = engine.trace(trace.ids, mask=trace.run.mask, stop=stop) if own else trace
-    variants = [(*own, *(edits[n] or ())) for n in asked]
+    variants = [(*own, *(edits[n] or ())) for n in present]
     whole = np.full(len(edits), np.nan)
-    whole[asked] = logit_difference(engine, finals(engine, plain, variants, stop, told), target, against)
+    whole[present] = logit_difference(engine, finals(engine, plain, variants, stop, report), target, against)
     return whole
 
 
@@ -381,14 +381,14 @@ def effects(
         direction = direction - table.mean(0, dtype=np.float64)
     done = 0
 
-    def told(which: Sequence[int], _rows: Array) -> None:
+    def report(which: Sequence[int], _rows: Array) -> None:
         nonlocal done
         done += len(which)
         progress(done / len(variants))
 
     own = trace.run.edits
     plain = engine.trace(trace.ids, mask=trace.run.mask, stop=stop) if own else trace
-    found = finals(engine, plain, [(*own, *edits) for edits in variants], stop, told)
+    found = finals(engine, plain, [(*own, *edits) for edits in variants], stop, report)
     every = np.concatenate([trace.read(FINAL, row=-1)[None], found])
     x = multiplied(Place(engine.config, 0, np.arange(len(every))), every).astype(np.float64)
     numbers = np.vecdot(x, direction)

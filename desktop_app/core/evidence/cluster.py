@@ -54,11 +54,11 @@ def check_address(address: str) -> None:
         right = False
     if not right:
         raise LogitscopeError(
-            f"--scheduler {address} is no address of a scheduler; give one like tcp://127.0.0.1:8786, or local."
+            f"--scheduler {address} is not the address of a scheduler; give one like tcp://127.0.0.1:8786, or local."
         )
     if parts.scheme == "tcp" and not _is_loopback(parts.hostname or ""):
         raise LogitscopeError(
-            f"--scheduler {address} leads beyond this machine without encryption, and Dask runs whatever code it is "
+            f"--scheduler {address} is on another machine and not encrypted, and Dask runs any code that it is "
             "sent; start scheduler and workers with TLS and give tls://..., as docs/evidence.md says."
         )
 
@@ -115,7 +115,7 @@ class Cluster:
         except (OSError, TimeoutError, CommClosedError) as reason:
             raise LogitscopeError(
                 f"No scheduler with workers answers at {self._address}; start them (docs/evidence.md), then run this "
-                "again: it goes on where it was."
+                "again: it continues where it stopped."
             ) from reason
 
     @property
@@ -145,7 +145,7 @@ class Cluster:
                 continue
             except KilledWorker as reason:
                 raise LogitscopeError(
-                    "One batch has ended worker after worker, most likely for want of memory; give fewer --workers."
+                    "One batch has killed several workers, most likely for lack of memory; give fewer --workers."
                 ) from reason
             lost_since = None
             in_hand.popleft()
@@ -170,16 +170,16 @@ class Cluster:
         """Wait for the scheduler to return, up to _PATIENCE; returns when it was first lost."""
         if self._cluster is not None:
             raise LogitscopeError(
-                f"The cluster on this machine went away ({type(reason).__name__}); run this again: it goes on where it "
-                "was."
+                f"The cluster on this machine was lost ({type(reason).__name__}); run this again: it continues where "
+                "it stopped."
             ) from reason
         since = time.monotonic() if since is None else since
         if time.monotonic() - since > _PATIENCE:
             raise LogitscopeError(
-                f"The scheduler at {self._address} went away and did not come back; run this again: it goes on where "
-                "it was."
+                f"The scheduler at {self._address} was lost and did not come back; run this again: it continues where "
+                "it stopped."
             ) from reason
-        self._say(f"The scheduler at {self._address} went away; waiting for it.")
+        self._say(f"The scheduler at {self._address} was lost; waiting for it.")
         try:
             self._client.close(timeout=1)
         except (OSError, TimeoutError) as failure:

@@ -1,4 +1,4 @@
-"""What an interrupted scan left in its folder: the cut of its texts, its windows, and the tally of all shards so far.
+"""What an interrupted scan left in its folder: how its texts were cut, the windows, and the tally of all shards so far.
 
 A disk that lost power may have lost any of it, and anybody can edit files, so each part is checked against the others
 before it is used. What does not fit is computed again, from the texts.
@@ -27,13 +27,13 @@ CUT: Mapping[str, type] = {
     "faults": list,
     "windows_digest": str,
 }
-"""What a manifest says of the cut of the texts, and the type of each value."""
+"""The entries of a manifest that describe how the texts were cut, and the type of each value."""
 
 _FAULT = (str, int, str, bool)
 
 
 def cut_of(manifest: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]] | None:
-    """The names of the files, and what a manifest says of their cut (CUT); None if it does not say so."""
+    """The names of the files, and a manifest's entries about their cutting (CUT); None if any is missing or invalid."""
     files: Any = manifest.get("files")
     cut: dict[str, Any] = {name: manifest.get(name) for name in CUT}
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
@@ -48,7 +48,7 @@ def _is_fault(fault: object) -> bool:
 
 
 def windows_of(folder: Path, cut: Mapping[str, Any], files: int, vocab_size: int) -> Windows | None:
-    """The windows in `folder`, if they are those of the cut, of so many files; else None."""
+    """The windows in `folder`, if they match `cut` and the number of `files`; else None."""
     try:
         found = open_windows(folder, vocab_size)
     except (OSError, ValueError):  # they are missing or empty
@@ -75,7 +75,7 @@ class Counted:
 
 
 def counted(path: Path, blank: Tally, windows: Windows, per_shard: int) -> Counted | None:
-    """The tally in a file, if it is one of the first shards of these windows; None if there is none, or it is not.
+    """The tally in a file; None if there is no file, or it cannot be the tally of the first shards of these windows.
 
     `blank` is the tally of no windows, `per_shard` the number of windows of a shard.
     """
@@ -86,7 +86,7 @@ def counted(path: Path, blank: Tally, windows: Windows, per_shard: int) -> Count
     except FileNotFoundError:  # nothing has been counted yet
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        log.warning("The counts of an interrupted scan cannot be read; it counts again.", exc_info=True)
+        log.warning("The tally of an interrupted scan cannot be read; counting starts again.", exc_info=True)
         return None
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         return None
@@ -99,7 +99,7 @@ def counted(path: Path, blank: Tally, windows: Windows, per_shard: int) -> Count
 
 
 def _alike(tally: Tally, blank: Tally) -> bool:
-    """Whether a tally has the arrays of `blank`, of the same types, and of its shapes but where that has length 0."""
+    """Whether a tally has the arrays, types and shapes of `blank`, except along axes where `blank` has length 0."""
     return tally.keys() == blank.keys() and all(
         tally[name].dtype == none.dtype
         and tally[name].ndim == none.ndim
@@ -109,7 +109,7 @@ def _alike(tally: Tally, blank: Tally) -> bool:
 
 
 def _places_exist(tally: Tally, windows: Windows) -> bool:
-    """Whether every place that a tally names is in a window."""
+    """Whether every window and position in a tally exists, and every pair's token ids are those at its positions."""
     lengths = windows.index["length"]
     pairs = group(tally, "pairs")
     groups: list[tuple[Tally, tuple[str, ...]]] = [
@@ -122,12 +122,12 @@ def _places_exist(tally: Tally, windows: Windows) -> bool:
         window = np.broadcast_to(sample["window"].reshape(-1, 1, 1), (len(sample["window"]), *found["value"].shape[1:]))
         groups.append(({**found, "window": window}, ("position",)))
     return all(_inside(found, names, lengths) for found, names in groups) and all(
-        _stand_there(windows, pairs, name) for name in ("query", "key")
+        _tokens_match(windows, pairs, name) for name in ("query", "key")
     )
 
 
-def _stand_there(windows: Windows, pairs: Mapping[str, Array], name: str) -> bool:
-    """Whether the tokens of pairs are those at their places."""
+def _tokens_match(windows: Windows, pairs: Mapping[str, Array], name: str) -> bool:
+    """Whether the recorded id of each pair's `name` (query or key) is the token at its recorded position."""
     there = pairs["weight"] >= 0
     places = windows.index["start"][pairs["window"][there]] + pairs[name][there]
     return np.array_equal(windows.ids[places], pairs[f"{name}_id"][there])

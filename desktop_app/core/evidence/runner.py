@@ -72,8 +72,8 @@ def run_batch(job: Job, batch: Batch, stop: Stop | None = None) -> tuple[Tally, 
             checkpoint = load_checkpoint(Path(job.folder))
             if checkpoint.digest != job.digest:
                 raise ModelError(
-                    f"{job.folder} on {platform.node()} holds other weights than where the scan began; put the same "
-                    "model there."
+                    f"{job.folder} on {platform.node()} has other weights than those that the scan began with; put "
+                    "the same model there."
                 )
             _opened.clear()
             _opened[key] = Passes(checkpoint, lens=job.plan.lens)

@@ -150,13 +150,13 @@ def read_evidence(path: Path) -> Evidence:
         raise
     except Exception as reason:  # anything that zip, npy and JSON readers raise for invalid bytes
         raise EvidenceError(
-            f"{path} is no evidence that can be read ({type(reason).__name__}: {str(reason)[:120]}); scan again."
+            f"{path} is not a readable evidence file ({type(reason).__name__}: {str(reason)[:120]}); scan again."
         ) from reason
     return Evidence(about, arrays)
 
 
 def _check(about: Any, arrays: Mapping[str, Array]) -> None:
-    """Raise ValueError, KeyError or TypeError unless every array has the right shape and every number is in range."""
+    """Raise ValueError, KeyError or TypeError unless every array has the right shape and every index is in range."""
     if about["format"] != FORMAT:
         raise ValueError(f"format {about['format']}, where {FORMAT} is known")
     named = {"model": str, "digest": str, "windows": int, "length": int, "files": list}
@@ -192,16 +192,16 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
     count = len(starts)
     of_windows = [arrays[f"window_{name}"] for name in ("start", "length", "number", "file")]
     if any(array.shape != (count,) or array.dtype.kind not in "iu" for array in of_windows):
-        raise ValueError("its windows are not as many everywhere")
+        raise ValueError("the arrays of windows differ in length")
     if arrays["ids"].ndim != 1 or arrays["ids"].dtype.kind not in "iu":
-        raise ValueError("its tokens are no list of ids")
+        raise ValueError("its tokens are not a list of ids")
     if count and (
         starts.min() < 0
         or lengths.min() < 1
         or (starts + lengths).max() > len(arrays["ids"])
         or not 0 <= arrays["window_file"].min() <= arrays["window_file"].max() < len(about["files"])
     ):
-        raise ValueError("a window lies outside of what is there")
+        raise ValueError("a window lies outside the ids")
     for kind in (*most, "pairs"):
         window = arrays[f"{kind}.window"].astype(np.int64)
         there = window >= 0

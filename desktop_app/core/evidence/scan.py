@@ -139,8 +139,8 @@ def prepare(
         held = _held(folder)
         if held is not None and held.get("asked") != json.loads(json.dumps(asked)) and not force:
             raise LogitscopeError(
-                f"{folder} holds a scan of other texts, of another model or with other settings; name another folder, "
-                "or give --force to replace it."
+                f"{folder} contains a scan of other texts, of another model or with other settings; name another "
+                "folder, or give --force to replace it."
             )
         if held is not None and not force:
             if held.get("complete") and all((folder / name).is_file() for name in _found(request.lens)):
@@ -155,14 +155,14 @@ def prepare(
 
 
 def _held(folder: Path) -> dict[str, Any] | None:
-    """The manifest in a folder; {} if it cannot be read. Raises LogitscopeError if the folder holds other files."""
+    """The manifest in a folder; {} if it cannot be read. Raises LogitscopeError if the folder contains other files."""
     if not folder.exists():
         return None
     if not folder.is_dir():
-        raise LogitscopeError(f"{folder} is a file; name a folder for what is found.")
+        raise LogitscopeError(f"{folder} is a file; name a folder for the results.")
     others = [path.name for path in folder.iterdir() if path.name not in _own_names()]
     if others:
-        raise LogitscopeError(f"{folder} holds other files ({sorted(others)[0]}); name a folder of its own.")
+        raise LogitscopeError(f"{folder} contains other files ({sorted(others)[0]}); name a new or empty folder.")
     path = folder / MANIFEST
     try:
         regular(path, ExportError)

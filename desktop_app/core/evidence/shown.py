@@ -50,11 +50,13 @@ def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
         return str(reason)
     if found.digest != checkpoint.digest:
         return (
-            f"{where} is of another model, {found.model}: its weights are not those of {checkpoint.name}. Scan texts "
-            f"with this one: {command}."
+            f"{where} is about another model, {found.model}: its weights are not those of {checkpoint.name}. Scan "
+            f"texts with this one: {command}."
         )
     if not _fits(found, checkpoint.config):
-        return f"{where} names the weights of {checkpoint.name}, but is not of its shape. Scan texts anew: {command}."
+        return (
+            f"{where} names the weights of {checkpoint.name}, but has another shape. Scan the texts again: {command}."
+        )
     return found
 
 

@@ -66,7 +66,7 @@ def find_texts(names: Sequence[str]) -> list[Path]:
             matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - the pattern may begin at the root
             files = sorted(Path(match) for match in matches if Path(match).is_file())
         if not files:
-            raise LogitscopeError(f"{name} names no file and no folder with files; give texts to read.")
+            raise LogitscopeError(f"{name} is neither a file nor a folder with files; give texts to read.")
         found |= dict.fromkeys(file.absolute() for file in files)
     return list(found)
 
@@ -132,7 +132,7 @@ def _reader(suffix: str) -> Callable[[Path, str, str], _Texts]:
 def _opened(path: Path) -> Iterator[TextIO]:
     """The characters of a file, decompressed if its extension is that of a compressed file."""
     if not path.is_file():
-        raise _Unusable("is no regular file")
+        raise _Unusable("is not a regular file")
     packed = path.suffix.lower()
     if packed == ".zst":
         arrow = _pyarrow("pyarrow")
@@ -176,7 +176,7 @@ def _json_lines(path: Path, _suffix: str, column: str) -> _Texts:
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):  # reported as a fault of this one record
-                yield _Refused("is no JSON")
+                yield _Refused("is not JSON")
                 continue
             yield _text_of(record.get(column) if isinstance(record, dict) else record, column)
 
@@ -192,12 +192,12 @@ def _table(path: Path, suffix: str, column: str) -> _Texts:
             rows = csv.DictReader(file, delimiter=_TABLES[suffix], strict=True)
             if column not in (rows.fieldnames or ()):
                 raise _Unusable(
-                    f"has no column {column!r}, but {', '.join(list(rows.fieldnames or ())[:12]) or 'none'}"
+                    f"has no column {column!r}; its columns: {', '.join(list(rows.fieldnames or ())[:12]) or 'none'}"
                 )
             for row in rows:
                 yield _text_of(row[column], column)
         except csv.Error as reason:
-            raise _Unusable(f"is no table that can be read: {reason}") from reason
+            raise _Unusable(f"is not a readable table: {reason}") from reason
 
 
 def _parquet(path: Path, _suffix: str, column: str) -> _Texts:
@@ -206,11 +206,11 @@ def _parquet(path: Path, _suffix: str, column: str) -> _Texts:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             if column not in names:
-                raise _Unusable(f"has no column {column!r}, but {', '.join(names[:12]) or 'none'}")
+                raise _Unusable(f"has no column {column!r}; its columns: {', '.join(names[:12]) or 'none'}")
             for batch in file.iter_batches(batch_size=256, columns=[column]):
                 yield from (_text_of(value.as_py(), column) for value in batch.column(0))
     except arrow.ArrowException as reason:
-        raise _Unusable(f"is no Parquet that can be read: {str(reason)[:120]}") from reason
+        raise _Unusable(f"is not readable Parquet: {str(reason)[:120]}") from reason
 
 
 def size_of(paths: Sequence[Path]) -> int:

@@ -54,7 +54,7 @@ class Windows:
 class Cut:
     """The result of cutting: how many windows and tokens, the faults met, and the SHA-256 of all windows.
 
-    For each window in turn it is that of its row in index.bin and of its ids in ids.bin.
+    The hash covers, window by window, the row in index.bin and the ids in ids.bin.
     """
 
     windows: int

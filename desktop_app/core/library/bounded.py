@@ -17,9 +17,9 @@ def read_bounded(response: httpx2.Response, limit: int, seconds: float, what: st
     for piece in response.iter_raw():
         found += piece
         if len(found) > limit:
-            raise ModelError(f"{what} has more than {in_bytes(limit)}, which none has; check HF_ENDPOINT.")
+            raise ModelError(f"{what} has more than {in_bytes(limit)}, more than any has; check HF_ENDPOINT.")
         if time.monotonic() > ends:
-            raise httpx2.ReadTimeout(f"{what} had not come after {seconds:.0f} seconds", request=response.request)
+            raise httpx2.ReadTimeout(f"{what} had not arrived after {seconds:.0f} seconds", request=response.request)
     return bytes(found)
 
 
@@ -40,5 +40,5 @@ class Pace:
         now = time.monotonic()
         if now - self._since > self.seconds:
             if self._came < self.least:
-                raise httpx2.ReadTimeout(f"only {self._came:,} bytes came in {now - self._since:.0f} seconds")
+                raise httpx2.ReadTimeout(f"only {self._came:,} bytes arrived in {now - self._since:.0f} seconds")
             self._since, self._came = now, 0

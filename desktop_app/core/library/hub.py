@@ -80,7 +80,7 @@ def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _pr
         place = _Place(repository_folder(name.repository), commit)
         files = _wanted(name, listed)
         place.make()
-        _check_room(name, place, files)
+        _check_space(name, place, files)
         meter = Meter(sum(file.size for file in files), on_progress)
         for file in files:
             meter.begin(file.name)
@@ -201,12 +201,12 @@ def _file(name: HubName, row: dict[str, Any]) -> RemoteFile:
     if isinstance(lfs, dict):
         size, digest = lfs.get("size", size), lfs.get("sha256")
     if not isinstance(path, str) or not path or not path.isprintable():
-        raise ModelError("a file of it has no name")
+        raise ModelError("one of its files has no name")
     if path.startswith("/") or "\\" in path or ".." in PurePosixPath(path).parts:
         raise _Hostile(f"{name} lists {path[:80]!a}, a path that leads out of its folder; nothing was fetched.")
     size, digest = 0 if size is None else size, "" if digest is None else digest
     if type(size) is not int or not 0 <= size < 1 << 60 or not isinstance(digest, str):
-        raise ModelError(f"the size or the checksum of {path[:80]} is none")
+        raise ModelError(f"the size or the checksum of {path[:80]} is invalid")
     return RemoteFile(path, size, digest)
 
 
@@ -236,7 +236,7 @@ def _wanted(name: HubName, listed: list[RemoteFile]) -> list[RemoteFile]:
     return files
 
 
-def _check_room(name: HubName, place: _Place, files: list[RemoteFile]) -> None:
+def _check_space(name: HubName, place: _Place, files: list[RemoteFile]) -> None:
     need = sum(file.size - _length(place.partial(file)) for file in files if place.find(file) is None)
     free = shutil.disk_usage(place.storage).free
     if need > free:
@@ -262,7 +262,7 @@ def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None
         if not resumed and not _is_whole(partial, file, meter):
             partial.unlink()
             raise ModelError(
-                f"{file.name} of {name} arrived with another checksum than the hub announced, and was thrown away; "
+                f"{file.name} of {name} arrived with another checksum than the hub announced, and was deleted; "
                 "get it again, and check the proxy if that does not help."
             )
         partial.replace(place.blob(file))
@@ -340,7 +340,8 @@ def _answer(
             hf_raise_for_status(whole)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise ModelError(
-                f"{without_login(constants.ENDPOINT)} sends compressed what was asked for plain; check HF_ENDPOINT."
+                f"{without_login(constants.ENDPOINT)} sends compressed data, although plain data was requested; check "
+                "HF_ENDPOINT."
             )
         yield response
 

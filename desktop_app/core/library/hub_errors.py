@@ -19,7 +19,7 @@ from desktop_app.gpt2.errors import LogitscopeError, ModelError
 def explained(name: HubName) -> Iterator[None]:
     """Turns what the hub's client raises while fetching `name` into ModelError, whose message contains no secret."""
     try:
-        with _told(name):
+        with _translated(name):
             yield
     except LogitscopeError as reason:
         words = without_secrets(str(reason))
@@ -29,11 +29,11 @@ def explained(name: HubName) -> Iterator[None]:
 
 
 @contextmanager
-def _told(name: HubName) -> Iterator[None]:
+def _translated(name: HubName) -> Iterator[None]:
     try:
         yield
     except (UnicodeError, httpx2.LocalProtocolError) as reason:
-        raise ModelError("HF_TOKEN or HF_ENDPOINT holds characters that neither may have; set it again.") from reason
+        raise ModelError("HF_TOKEN or HF_ENDPOINT contains invalid characters; set it again.") from reason
     except (hub.HFValidationError, hub.OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL) as reason:
         raise ModelError(_sentence(reason, name)) from reason
     except OSError as reason:
@@ -57,11 +57,11 @@ def disk_full(name: HubName, need: int | None = None, free: int | None = None) -
     place = hub_cache()
     if need is None or free is None:
         return ModelError(
-            f"The disk that holds {place} is full; free some room, or set HF_HOME to a folder on another disk, and get "
-            f"{name} again: it goes on where it stopped."
+            f"The disk that holds {place} is full; free some space, or set HF_HOME to a folder on another disk, and "
+            f"get {name} again: it continues where it stopped."
         )
     return ModelError(
-        f"{name} needs {in_bytes(need)} and the disk that holds {place} has {in_bytes(free)} free; free some room, or "
+        f"{name} needs {in_bytes(need)} and the disk that holds {place} has {in_bytes(free)} free; free some space, or "
         "set HF_HOME to a folder on another disk."
     )
 
@@ -79,7 +79,7 @@ def waits_for(reason: Exception) -> str:
     if retry_after(reason) is not None:
         return "the hub asks to wait"
     if isinstance(reason, hub.HfHubHTTPError):
-        return "the hub has a fault of its own, trying again in"
+        return "the hub has an internal error, trying again in"
     if isinstance(reason, httpx2.ConnectError):
         return "the hub cannot be reached, trying again in"
     return "the connection broke off, trying again in"
@@ -102,10 +102,7 @@ def _sentence(reason: Exception, name: HubName) -> str:
     if isinstance(reason, hub.RevisionNotFoundError):
         return f"{name.repository} has no branch, tag or commit {name.revision!r} on {host}."
     if isinstance(reason, hub.GatedRepoError):
-        return (
-            f"{name.repository} is given to those who ask for it: accept its terms on {host}, and set HF_TOKEN to your "
-            "token."
-        )
+        return f"{name.repository} is gated: accept its terms on {host}, and set HF_TOKEN to your token."
     if isinstance(reason, hub.RepositoryNotFoundError):
         return (
             f"{host} has no model {name.repository}, or it is private: check the name, or set HF_TOKEN to your token."
@@ -117,14 +114,15 @@ def _sentence(reason: Exception, name: HubName) -> str:
     if isinstance(reason, httpx2.TimeoutException):
         return f"{host} does not answer; check the network and the proxy, and try again."
     if isinstance(reason, httpx2.TooManyRedirects):
-        return f"{host} sends from one address to the next without end; try again later, or check HF_ENDPOINT."
+        return f"{host} redirects endlessly; try again later, or check HF_ENDPOINT."
     if isinstance(reason, httpx2.ConnectError):
         return f"{host} cannot be reached ({_short(reason)}); check the network, the proxy and HF_ENDPOINT."
     if isinstance(reason, httpx2.UnsupportedProtocol):
         return f"{constants.ENDPOINT} leads to an address that is neither http nor https; check HF_ENDPOINT."
     if isinstance(reason, httpx2.TransportError):
-        return f"The connection to {host} broke off ({_short(reason)}); get {name} again: it goes on where it stopped."
-    return f"{host} could not be asked for {name} ({type(reason).__name__}: {_short(reason)})."
+        why = _short(reason)
+        return f"The connection to {host} broke off ({why}); get {name} again: it continues where it stopped."
+    return f"{host} could not be queried for {name} ({type(reason).__name__}: {_short(reason)})."
 
 
 def _status(reason: hub.HfHubHTTPError, host: str, name: HubName) -> str:
@@ -140,7 +138,7 @@ def _status(reason: hub.HfHubHTTPError, host: str, name: HubName) -> str:
         when = f"in {wait} seconds" if wait else "in some minutes"
         return f"{host} has had too many requests from here (429); try again {when}."
     if status >= 500:
-        return f"{host} has a fault of its own ({status}); try again later."
+        return f"{host} has an internal error ({status}); try again later."
     return f"{host} answered {status} to the request for {name}; check the name and HF_ENDPOINT."
 
 

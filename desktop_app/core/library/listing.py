@@ -60,7 +60,7 @@ class Row:
         return None if self.config is None else needed(self.config, positions).total
 
     def state_with(self, opened: Path | None) -> str:
-        """The state, with `open` in place of where the model is if `opened` is it or one of its snapshots."""
+        """The state; it says `open`, and not where the model is, if `opened` is this model or one of its snapshots."""
         if opened is None or not self.is_of(opened):
             return self.state
         of = () if self.training is None else self.training.snapshots
@@ -138,7 +138,7 @@ def _begun(repository: str) -> str:
     entry, here = hub_entry(repository), partial_bytes(repository)
     if not here:
         return "incomplete"
-    return f"begun, {in_bytes(here)}" + (f" of {in_bytes(entry.download)}" if entry else "")
+    return f"incomplete, {in_bytes(here)}" + (f" of {in_bytes(entry.download)}" if entry else "")
 
 
 def _catalogue() -> Iterator[Row]:

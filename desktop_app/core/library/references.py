@@ -40,7 +40,7 @@ def parse_hub_name(text: str) -> HubName:
     clean = ".." not in name and "--" not in name and _REPOSITORY.fullmatch(name)
     if not clean or not _REVISION.fullmatch(revision) or any(p in ("", ".", "..") for p in revision.split("/")):
         raise ModelError(
-            f"{text[:100]!a} names no model of the hub; write owner/name, like openai-community/gpt2, or "
+            f"{text[:100]!a} is not the name of a model on the hub; write owner/name, like openai-community/gpt2, or "
             "owner/name@revision."
         )
     return HubName(name, revision)

@@ -26,7 +26,7 @@ def remove_model(text: str) -> str:
     deleted, along with partial downloads. Raises ModelError.
     """
     if text in bundled_models():
-        raise ModelError(f"{text} came with the program and stays.")
+        raise ModelError(f"{text} came with the program and cannot be removed.")
     if forget_folder(as_path(text)):
         return f"{text} is no longer listed; its files are where they were."
     if as_path(text).is_absolute() or text.startswith("."):
@@ -46,7 +46,7 @@ def remove_model(text: str) -> str:
         freed = before - bytes_below(storage)
     except OSError as reason:
         raise ModelError(f"{text} could not be removed: {reason.filename}: {reason.strerror or reason}.") from reason
-    return f"{name} is removed; {in_bytes(freed)} are free again."
+    return f"{name} is removed; {in_bytes(freed)} were freed."
 
 
 def _remove_revision(name: HubName) -> None:
@@ -88,7 +88,7 @@ def _scan(name: HubName) -> HFCacheInfo:
     except ValueError as reason:
         # Some repository has a ref that is not text, or a folder that huggingface_hub did not write.
         raise ModelError(
-            f"The cache {hub_cache()} holds what does not belong there ({type(reason).__name__}), so nothing was "
+            f"The cache {hub_cache()} contains something unexpected ({type(reason).__name__}), so nothing was "
             f"removed; delete {repository_folder(name.repository)} by hand."
         ) from reason
     own = (r for r in scan.repos if r.repo_type == "model" and r.repo_id == name.repository)

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 CURVES = "curves.csv"
 _STEP = re.compile(r"(?:[A-Za-z_]{0,40}(?:checkpoint|ckpt|step|iter|snapshot)s?[-_]?)?([0-9]{1,9})", re.IGNORECASE)
 _LARGEST = 4 << 20  # bytes of a file of curves
-_MOST = 20_000  # rows of it
+_MOST = 20_000  # maximum number of its rows
 _BEYOND = 1e30  # numbers beyond this are not drawn: no measurement is so large
 _NAME = 80  # characters of a column's name
 _COMPARED = 16 << 20  # bytes of weights that are compared
@@ -69,7 +69,7 @@ class Training:
     def at(self, folder: Path) -> int | None:
         """The index of the snapshot in `folder`, or of the last if its weights are there, as in a finished model's.
 
-        None for a model that is none of the snapshots: trained further, or averaged, for all that its files say.
+        None for any other model, such as one that was trained further or averaged.
         """
         last = len(self.snapshots) - 1
         found = next((n for n, s in enumerate(self.snapshots) if s.folder == folder), None)
@@ -101,7 +101,7 @@ class Training:
 
 
 def _same_weights(one: Path, other: Path) -> bool:
-    """Whether two folders have the same tensors in one file; beyond 16 MB only if it is the very same file."""
+    """Whether two folders have equal tensors in `model.safetensors`; over 16 MB only if both are the same file."""
     first, second = (folder / "model.safetensors" for folder in (one, other))
     try:
         if first.samefile(second):
@@ -133,7 +133,7 @@ def is_model(folder: Path) -> bool:
 
 
 def snapshot_name(folder: Path) -> str | None:
-    """What a snapshot is called whose folder's own name does not say of which model it is; None for other folders.
+    """The display name of a snapshot whose folder's name does not tell its model; None for other folders.
 
     That is `snapshots/400` in a model's folder, and a branch's commit in the hub's cache.
     """
@@ -201,28 +201,28 @@ def curves_of(training: Training) -> Curves:
             data = file.read(_LARGEST + 1)
         return read_curves(data, path)
     except (OSError, LogitscopeError) as reason:
-        log.warning("The curves of a training are left out: %s", reason)
+        log.warning("The curves of a training run are left out: %s", reason)
         return Curves()
 
 
 def read_curves(data: bytes, path: Path) -> Curves:
     """Parse a file of curves. Raises ModelError, which names the line that cannot be used."""
     if len(data) > _LARGEST:
-        raise ModelError(f"{path} is larger than {_LARGEST >> 20} MB, which no file of curves is.")
+        raise ModelError(f"{path} is larger than {_LARGEST >> 20} MB, the limit for a file of curves.")
     try:
         rows = list(csv.reader(io.StringIO(data.decode("utf-8"))))
     except (UnicodeDecodeError, csv.Error) as reason:
-        raise ModelError(f"{path} is no table of UTF-8 text: {reason}.") from None
+        raise ModelError(f"{path} is not a table in UTF-8: {reason}.") from None
     rows = [row for row in rows if row]
     if not rows or not rows[0][1:] or rows[0][0] != "step" or len(rows) > _MOST:
         raise ModelError(f"{path} must begin with a line of names, the first of them step, and have few rows.")
     names = rows[0][1:]
     if len(set(names)) < len(names) or not all(names):
-        raise ModelError(f"{path} names two columns alike, or one not at all.")
+        raise ModelError(f"{path} has two columns of the same name, or one without a name.")
     for n, name in enumerate(names, 2):
         if len(name) > _NAME or not all(char == " " or is_visible(char) for char in name):
             raise ModelError(
-                f"Column {n} of {path} has a name of {len(name):,} characters or with ones that leave no ink; "
+                f"Column {n} of {path} has a name of {len(name):,} characters, or with invisible ones; "
                 f"give it one of {_NAME} visible characters at most."
             )
     steps: list[int] = []
@@ -231,9 +231,11 @@ def read_curves(data: bytes, path: Path) -> Curves:
         try:
             step, numbers = int(row[0]), [float(cell) for cell in row[1:]]
         except ValueError:
-            raise ModelError(f"Line {n} of {path} has what is no number.") from None
+            raise ModelError(f"Line {n} of {path} contains something that is not a number.") from None
         if len(numbers) != len(names) or step < 0 or step >= 10**9 or (steps and step <= steps[-1]):
-            raise ModelError(f"Line {n} of {path} has {len(row)} columns of {len(names) + 1}, or a step out of order.")
+            raise ModelError(
+                f"Line {n} of {path} has {len(row)} columns instead of {len(names) + 1}, or a step out of order."
+            )
         steps.append(step)
         values.append(numbers)
     table = np.array(values, float).reshape(-1, len(names))

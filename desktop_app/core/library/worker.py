@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
-    """Return `hub.download`, importing its client, which takes a moment. Raises ModelError if HF_ENDPOINT is no URL."""
+    """Return `hub.download`; importing its client takes a moment. Raises ModelError if HF_ENDPOINT is not a URL."""
     try:
         urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # noqa: B018 - raises, as the client does when it is imported
     except ValueError as reason:  # reported here, because the client would show the URL with its password

@@ -1,4 +1,4 @@
-"""Animated operations of one head: scores, a row's softmax, values weighted and added, and what the cache spares."""
+"""Animated operations of one head: scores, a row's softmax, values weighted and added, and the key-value cache."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from desktop_app.core.levels import diverging, number, percent
-from desktop_app.core.motion.beats import Beat, eased, told
+from desktop_app.core.motion.beats import Beat, eased, text_at
 from desktop_app.core.motion.parts import dot_parts, shown_share, strip_panel
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.links import computed_from
@@ -52,7 +52,7 @@ def scores(scene: Scene) -> tuple[Beat, ...]:
                 BarsPanel(title=Phrase("Scores of the row"), bars=bars, hue=Hue.ATTENTION, reach=reach),
             )
 
-        words = Phrase("{1} asks {2}: {3}", scene.labels[query], scene.labels[j], number(totals[n]))
+        words = Phrase("query {1} · key {2} = {3}", scene.labels[query], scene.labels[j], number(totals[n]))
         return Beat(words, (cell,), computed_from(scene.trace, cell), (totals[n],), panels)
 
     return tuple(beat(n, j) for n, j in enumerate(keys))
@@ -93,7 +93,7 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
                 Bar(
                     scene.labels[j],
                     float(now[j]),
-                    told(number(float(before[j])), text(float(after[j])), t),
+                    text_at(number(float(before[j])), text(float(after[j])), t),
                     "" if seen[j] or t < 0.5 or not masks else Phrase("hidden"),
                     kept=bool(seen[j]) or not masks or t < 0.5,
                 )
@@ -125,7 +125,7 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
             "scaled",
             masks=False,
         ),
-        stage(Phrase("masked: what comes later is −∞"), rows["scaled"], rows["masked"], "masked"),
+        stage(Phrase("masked: later keys become −∞"), rows["scaled"], rows["masked"], "masked"),
         stage(Phrase("less the largest, {1}", number(largest)), rows["masked"], less),
         stage(Phrase("exponentiated"), less, exps),
         stage(Phrase("divided by their sum, {1}", number(total)), exps, exps / total, "pattern", percent),
@@ -208,7 +208,7 @@ def cache(scene: Scene) -> tuple[Beat, ...]:
                 )
             )
 
-        words = Phrase("the new row of {1}; the cache spares the {2} above it", letter, last)
+        words = Phrase("the new row of {1}; the {2} above it come from the cache", letter, last)
         return Beat(words, cells, computed_from(scene.trace, cells[0]), tuple(map(float, values[last])), panels)
 
     return part("k", Hue.KEY), part("v", Hue.VALUE)

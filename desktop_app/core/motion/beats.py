@@ -67,8 +67,8 @@ class Motion:
         )
 
 
-def told(before: str, after: str, t: float) -> str:
-    """The text while one number changes into another: always one of the two, since no value in between was computed."""
+def text_at(before: str, after: str, t: float) -> str:
+    """The text while one number changes into another: always one of the two, as no value in between was computed."""
     return after if t >= 0.5 else before
 
 

@@ -81,7 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("top_p", Phrase("the running sum reaches top-p"), ("top_p",), lambda s, _: sampling.top_p(s)),
     Operation("draw", Phrase("the draw lands"), ("draw", "probabilities"), lambda s, _: sampling.draw(s)),
-    Operation("cache", Phrase("the row that the cache does not spare"), ("append",), lambda s, _: cache(s)),
+    Operation("cache", Phrase("one new row, the rest from the cache"), ("append",), lambda s, _: cache(s)),
 )
 """Every animated operation."""
 
@@ -99,7 +99,7 @@ def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
     operation = operation_of(step)
     if operation is None:
         ids = ", ".join(sorted({op for row in OPERATIONS for op in row.steps}))
-        raise ExportError(f"{step.key} does not move; these steps do: {ids}.")
+        raise ExportError(f"{step.key} has no animation; these steps have one: {ids}.")
     op = step.spec.op
     if by == ROW and operation.tensor is not None:
         name = operation.tensor(op)

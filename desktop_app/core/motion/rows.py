@@ -19,7 +19,7 @@ _ROWS = 40
 
 @dataclass(frozen=True)
 class _RowCells(Sequence[Cell]):
-    """The cells of a row, made when they are asked for: a row of logits has 50,257."""
+    """The cells of a row, created on access, since a row of logits has 50,257."""
 
     name: str
     lead: tuple[int, ...]
@@ -39,13 +39,13 @@ class _RowCells(Sequence[Cell]):
 
 
 def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """A tensor, row by row; the row of each token fills from left to right. Of a long text the last forty rows."""
+    """A tensor row by row: each token's row fills from left to right. Of a long text only the last forty rows."""
     trace, count = scene.trace, len(scene.trace)
     per_head = trace.table[name].spec.per_head
     head = scene.head if per_head else None
     grid = trace.table[name].axes[-1] == "key"
     first = max(0, count - _ROWS)
-    top = 0 if grid else first  # a grid is shown whole: what its rows see grows from row to row
+    top = 0 if grid else first  # a grid is shown whole, since its rows grow longer from top to bottom
     values = np.array(trace.read_rows(name, count, top, head=head), np.float32)
     if grid and name.endswith(("masked", "pattern")):
         values[~np.isfinite(trace.read(scene.block("attn.masked"), head=head))] = np.nan

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core.levels import percent
-from desktop_app.core.motion.beats import Beat, eased, told
+from desktop_app.core.motion.beats import Beat, eased, text_at
 from desktop_app.core.panels import Bar, BarsPanel, Box, Hue, RulerPanel, column
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.phrase import Phrase
@@ -71,7 +71,11 @@ def top_p(scene: Scene) -> tuple[Beat, ...]:
                 for r in range(listed)
             )
             total = Bar(
-                Phrase("the sum"), now, told(percent(before), percent(after), t), Phrase("of {1}", f"{p:g}"), outline=p
+                Phrase("the sum"),
+                now,
+                text_at(percent(before), percent(after), t),
+                Phrase("of {1}", f"{p:g}"),
+                outline=p,
             )
             return column(
                 BarsPanel(

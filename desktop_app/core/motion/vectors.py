@@ -3,7 +3,7 @@
 import numpy as np
 
 from desktop_app.core.levels import diverging, number
-from desktop_app.core.motion.beats import Beat, eased, told
+from desktop_app.core.motion.beats import Beat, eased, text_at
 from desktop_app.core.motion.parts import dot_parts, shown_share, strip_panel
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.links import computed_from
@@ -40,14 +40,14 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
         *,
         spread: bool = False,
     ) -> Beat:
-        """The vector from `before` to `after`; with `spread`, a line then says how far it is from 0 on the average."""
+        """The vector from `before` to `after`; with `spread`, a line also marks the scale in the second half."""
         means = float(before.mean()), float(after.mean())
 
         def panels(t: float) -> Box:
             done = eased(t)
             now = before + (after - before) * done
             at = level[0] + (level[1] - level[0]) * done
-            lines = [(at, Phrase("mean {1}", told(number(means[0]), number(means[1]), t)))]
+            lines = [(at, Phrase("mean {1}", text_at(number(means[0]), number(means[1]), t)))]
             if spread and t >= 0.5:
                 lines.append((scale, Phrase("scale {1}", number(scale))))
             return column(

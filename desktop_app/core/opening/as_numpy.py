@@ -33,7 +33,7 @@ def as_numpy(
 ) -> str:
     """Lines that compute the tensor or weight `name` in float64, or its cell `index`, as `result`, and print it.
 
-    The trace is of a pass with the tensors `edited` and under `mask`.
+    The trace is that of a pass in which the tensors `edited` were edited, under `mask`.
 
     Raises ModelError if the model has no such tensor, weight or axis.
     """
@@ -84,7 +84,7 @@ def probabilities_as_numpy(
     what = "every token" if token is None else f"token {token}"
     writer = _Writer(checkpoint, trace_file, f"the probability of {what} after position {position}")
     writer.read("logits", "logits", f"[{position}]")
-    lines = ['order = np.argsort(-logits, kind="stable")  # equal ones by id']
+    lines = ['order = np.argsort(-logits, kind="stable")  # ties by id']
     if sampling.greedy:
         lines.append("p = np.where(np.arange(len(order)) == 0, 1.0, 0.0)  # greedy")
     else:

@@ -48,7 +48,7 @@ def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
             return "", scene, own
     elif name in scene.beside:
         return name, scene.beside[name], own
-    raise ModelError(f"There is no pass {name[:20]!r} beside this one any more.")
+    raise ModelError(f"There is no pass {name[:20]!r} to compare this one with any longer.")
 
 
 def named_after(name: str, regions: tuple[Region, ...]) -> tuple[Region, ...]:

@@ -1,7 +1,7 @@
-"""Whole passes as numpy code: the effect of an edit or a mask is not a formula over a trace, and is rerun from the ids.
+"""Whole passes as numpy code, since the effect of an edit or a mask follows from no trace: it is rerun from the ids.
 
-The lines define `run`, which takes ids and what is seen in each block ([head, query, key], or broadcastable to it), and
-optionally a tensor with cells to set to a value, and a dict that collects every tensor that can be set so.
+The lines define `run`, which takes ids and the mask of each block ([head, query, key], or broadcastable to it; true
+where seen), and optionally a tensor with cells to set to a value, and a dict that collects every such tensor.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def pass_program(scene: Scene, about: str, lines: Sequence[str]) -> str:
 
 
 def seen_in(mask: str, config: Config) -> str:
-    """What each block's heads see under a mask, as an expression in h, q and k that gives a list."""
+    """A mask as code: an expression in h, q and k that gives a list with the boolean mask of each block."""
     found = mask_of(mask, config)
     if not found.heads:
         return f"[{found.rule.numpy}] * {config.n_layer}"

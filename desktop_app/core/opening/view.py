@@ -55,7 +55,7 @@ def _summary(opening: Opening) -> TextPanel:
         good = share <= TOLERANCE or opening.difference == 0
         lines.append(
             Line(
-                Phrase("made again"),
+                Phrase("recomputed"),
                 number(opening.recomputed),
                 Phrase("in float64 from these operands; {1}", differs(number(opening.difference), good)),
                 Hue.INK if good else Hue.KEY,
@@ -135,7 +135,7 @@ def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
             title=Phrase("Exponentials of the row"),
             note=Phrase("{1} smaller ones are not listed", left_out)
             if left_out
-            else Phrase("largest score taken off first"),
+            else Phrase("the largest score is subtracted first"),
             bars=bars,
             hue=Hue.ATTENTION,
         ),
@@ -229,7 +229,7 @@ def _scalars(
         else:
             length = s.value if np.isfinite(s.value) else 0.0
             bars.append(Bar(s.label, length, number(s.value), where, source=source))
-    # They are of different kinds, a maximum and a sum: no one scale compares them.
+    # These are different quantities, such as a maximum and a sum, without a common scale.
     return BarsPanel(title=title, hint=Phrase("click one to open it"), bars=tuple(bars), drawn=False)
 
 
@@ -271,7 +271,7 @@ def chain(scene: Scene, token: int) -> View:
     else:
         lines.append(Line(Phrase("top-k"), "0 %", FATES[stages.fate(rank)]))
     final = float(stages.final[rank]) if rank < stages.n_kept else 0.0
-    lines.append(Line(Phrase("final"), percent(final), Phrase("what it is drawn with"), Hue.ACCENT))
+    lines.append(Line(Phrase("final"), percent(final), Phrase("the probability of drawing it"), Hue.ACCENT))
     bar = Bar(Phrase("logit"), logit, number(logit), Phrase("logits"), source=("logits", (scene.position, token)))
     title = Phrase("probability of {1} = {2}", scene.tokenizer.quoted(token), percent(final))
     content = column(

@@ -34,7 +34,7 @@ def _go_on() -> None: ...
 
 @dataclass(eq=False)
 class _Store:
-    """What was computed from one pass, whatever its colours."""
+    """What was computed from one pass, shared by all colourings of it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     pieces: "OrderedDict[tuple[str, int | None, int, int, int], Array]" = field(default_factory=OrderedDict)
@@ -257,7 +257,7 @@ class Difference(SheetValues):
 
     def _read(self, name: str, head: int | None, start: int, stop: int) -> Array:
         mine = self._one._read(name, head, start, stop)
-        with np.errstate(invalid="ignore"):  # infinities that both have are no difference
+        with np.errstate(invalid="ignore"):  # the difference of equal infinities is NaN, as for hidden cells
             if self._places is None:
                 return np.asarray(mine - self._other._read(name, head, start, stop), np.float32)
             return np.asarray(mine - self._aligned(name, head, start, stop), np.float32)
@@ -299,7 +299,7 @@ class TakenValues(SheetValues):
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
         """The numbers of a part of a plate. Raises ExportError if only pooled ones were sent."""
         if self.units > 1:
-            raise ExportError("This sheet holds pooled numbers alone; logitscope trace writes those of the whole pass.")
+            raise ExportError("This sheet has only pooled numbers; logitscope trace writes all of them.")
         found = self._taken[plate.name, plate.head, plate.first]
         return found[rows.start : rows.stop, columns.start : columns.stop]
 

@@ -51,7 +51,7 @@ _SHOWN_KEYS = 20
 
 
 def qkv(scene: Scene) -> Box:
-    """From one vector, three: the query, key and value of all heads."""
+    """The queries, keys and values of all heads, made from one vector."""
     source = strip(scene, scene.block("ln1.out"), "ln1.out")
     strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, *_ in _LETTERS)
     width = scene.config.d_head
@@ -164,7 +164,9 @@ def _levels(scene: Scene, stage: str, shown: Array) -> Levels:
         levels = unit(scene.state.view.pattern_scale)
         if scene.state.view.skip_first and shown.shape[-1] > 1:
             top = float(np.nanmax(shown, initial=1e-6))
-            levels = Levels(0, top, False, levels.power, levels.decades, rule=Phrase("up to the largest left"))
+            levels = Levels(
+                0, top, False, levels.power, levels.decades, rule=Phrase("up to the largest weight that is left")
+            )
         return levels
     if shown.ndim == 2 and scene.state.view.limits == "layer":
         every = _every(scene)
@@ -270,7 +272,7 @@ def _across(scene: Scene) -> MapPanel | None:
     values = across_pattern(scene.trace, other, scene.layer)[scene.head]
     return MapPanel(
         title=Phrase("Head {1} reads the other prompt", scene.head),
-        note=Phrase("its queries down, that prompt's keys across; every key is seen"),
+        note=Phrase("rows: its queries; columns: that prompt's keys, none of them masked"),
         values=values,
         levels=unit(scene.state.view.pattern_scale),
         row_labels=scene.labels,
@@ -295,7 +297,7 @@ def z(scene: Scene) -> Box:
     result = scene.trace.read(scene.block("attn.z"), head=head, row=query)
     of_values = diverging(values)
     limits = diverging(weighted, result, rule=Phrase("shared with the sum"))
-    if limits.high < of_values.high / 4:  # what is hardly read sends next to nothing, and looks like that
+    if limits.high < of_values.high / 4:  # products with tiny weights shall look as small as they are
         limits = replace(limits, low=-of_values.high / 4, high=of_values.high / 4)
     total = Strip("z", result, Source(scene.block("attn.z"), (head, query, "col")), Hue.ACCENT, "Σ")
     rows = list(order)
@@ -375,7 +377,7 @@ def attn_out(scene: Scene) -> Box:
     after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)
     return column(
         vector(scene, before, Phrase("Through W_O for {1}", token_name(scene, scene.token)), by_head=True),
-        vector(scene, after, note=Phrase("every number of it mixes all heads")),
+        vector(scene, after, note=Phrase("each of its numbers mixes all heads")),
         row(by_head(scene, written=True), strongest(scene, scene.block("attn_out"), hue=Hue.ACCENT)),
         token_map(scene, scene.block("attn_out"), scene.block("attn_out"), hue=Hue.ATTENTION),
     )

@@ -15,7 +15,7 @@ LEAD = Sentences(
     Phrase("The stream itself goes straight through."),
 )
 EXPLAIN = (
-    "A block adds twice to each token's vector. Attention brings in what stands at other positions: the grids show how "
+    "A block adds twice to each token's vector. Attention brings in what other positions hold: the grids show how "
     "much each token reads from each earlier one, head by head. The MLP then works on every position by itself. What "
     "leaves the block is what came in, plus these two additions."
 )

@@ -42,12 +42,17 @@ def census_box(
         row(_families(own), _families(largest)),
         row(
             _shares(
-                Phrase("Attention, of the blocks"), models, [c.of_blocks(*ATTENTION) for c in models], Hue.ATTENTION
+                Phrase("Attention's share of the blocks"),
+                models,
+                [c.of_blocks(*ATTENTION) for c in models],
+                Hue.ATTENTION,
             ),
-            _shares(Phrase("MLP, of the blocks"), models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
+            _shares(Phrase("The MLP's share of the blocks"), models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
         ),
         row(
-            _shares(Phrase("Embeddings, of all"), models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
+            _shares(
+                Phrase("The embeddings' share of all"), models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL
+            ),
             *((_value(low),) if low is not None else ()),
         ),
         *((rank,) if rank is not None else ()),
@@ -73,7 +78,7 @@ def rank_panel(checkpoint: Checkpoint, layer: int, head: int) -> CurvePanel:
         note=Phrase("rank {1} of {2}; the first {3} hold 90 % of their squares", rank, config.n_embd, most),
         lines=((np.arange(1, config.n_embd + 1), every),),
         focus=(float(rank), float(every[rank - 1]) if rank else 0.0, Phrase("rank {1}", rank)),
-        x_label=Phrase("singular value, from the largest on"),
+        x_label=Phrase("singular value, the largest first"),
         hue=Hue.VALUE,
     )
 
@@ -83,11 +88,11 @@ def _value(low: LowRank) -> BarsPanel:
     key = "rank {1}; {2} fewer in all {3} heads" if low.saved >= 0 else "rank {1}; {2} more in all {3} heads"
     saved = Phrase(key, low.rank, Count(abs(low.saved)), Count(low.heads))
     bars = (
-        Bar(Phrase("two thin ones"), float(low.own), Count(low.own), saved, marked=True),
-        Bar(Phrase("one whole one"), float(low.full), Count(low.full), Phrase("rank up to {1}", low.width)),
+        Bar(Phrase("two thin matrices"), float(low.own), Count(low.own), saved, marked=True),
+        Bar(Phrase("one full matrix"), float(low.full), Count(low.full), Phrase("rank up to {1}", low.width)),
     )
     note = Phrase("W_OV = W_V W_O")
-    return BarsPanel(title=Phrase("What a head's value takes"), note=note, bars=bars, hue=Hue.VALUE)
+    return BarsPanel(title=Phrase("Parameters of a head's value matrices"), note=note, bars=bars, hue=Hue.VALUE)
 
 
 def _families(counted: Census) -> BarsPanel:

@@ -37,7 +37,7 @@ def check_view(findings: tuple[Finding, ...] | None) -> View:
     lead = Sentences(
         Phrase("Each tensor is computed again in float64 from the traced values of its direct inputs."),
         Phrase(
-            "A difference counts against the sum of the absolute terms; up to {1} of that is rounding.",
+            "A difference is measured relative to the sum of the absolute terms; up to {1} of that counts as rounding.",
             number(TOLERANCE),
         ),
     )
@@ -73,10 +73,10 @@ def check_view(findings: tuple[Finding, ...] | None) -> View:
         column(
             BarsPanel(
                 title=Phrase("Largest differences"),
-                note=Phrase("against the sum of absolute terms"),
+                note=Phrase("relative to the sum of absolute terms"),
                 hint=Phrase("click one"),
                 bars=bars,
             ),
-            TextPanel(title=Phrase("All of them"), note=Phrase("in the order of the forward pass"), lines=lines),
+            TextPanel(title=Phrase("All tensors"), note=Phrase("in the order of the forward pass"), lines=lines),
         ),
     )

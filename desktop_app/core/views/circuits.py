@@ -47,9 +47,9 @@ HUES = {"q": Hue.QUERY, "k": Hue.KEY, "v": Hue.VALUE}
 WORDS = {"q": "query", "k": "key", "v": "value"}
 _AS = {"q": "as query, {1}", "k": "as key, {1}", "v": "as value, {1}"}
 _READS = {
-    "q": "{1} as the query of {2} reads it; {3} beyond random matrices",
-    "k": "{1} as the key of {2} reads it; {3} beyond random matrices",
-    "v": "{1} as the value of {2} reads it; {3} beyond random matrices",
+    "q": "{1} as the query of {2} reads it; {3} above random matrices",
+    "k": "{1} as the key of {2} reads it; {3} above random matrices",
+    "v": "{1} as the value of {2} reads it; {3} above random matrices",
 }
 PAIR, HEAD = "circuits.pair", "circuits.head"
 _COPYING = ("copying_through_mlp", "copying")
@@ -119,9 +119,9 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
         for kind, earlier, later, score in shown
     )
     return GraphPanel(
-        title=Phrase("1 pair with {1} and more", f"{least:g}")
+        title=Phrase("1 pair with {1} or more", f"{least:g}")
         if len(shown) == 1
-        else Phrase("{1} pairs with {2} and more", Count(len(shown)), f"{least:g}"),
+        else Phrase("{1} pairs with {2} or more", Count(len(shown)), f"{least:g}"),
         note=note,
         knots=knots,
         strands=strands,
@@ -337,7 +337,7 @@ def _copying_lines(scene: Scene, own: Cell) -> str:
     layer, head = own.index
     inner, width = scene.config.d_head, scene.config.n_embd
     if own.name.endswith(_COPYING[0]):
-        raise ModelError("The score through block 0's MLP needs what stands for every token; copy that of W_E instead.")
+        raise ModelError("This score needs every token's vector after block 0's MLP; copy that of W_E instead.")
     return program(
         scene.checkpoint,
         f"copying score of {name(layer, head)}",

@@ -52,9 +52,9 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
             f"{number(found.random)} ± {number(found.random_spread)}",
             Phrase("measured on this shape"),
         ),
-        Line(Phrase("beyond random"), f"{value - found.random:+.4f}".replace("-", "−")),
+        Line(Phrase("above random"), f"{value - found.random:+.4f}".replace("-", "−")),
         Line(
-            Phrase("the strongest way"),
+            Phrase("the strongest path"),
             Phrase("{1} % of the squared norm", f"{100 * first:.0f}"),
             Phrase("one direction through both heads"),
         ),
@@ -65,12 +65,12 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
     if kind == "v":
         ends = _bars(Phrase("… and what that writes"), unembedded(checkpoint, other), scene, Hue.VALUE)
     else:
-        words = "… and the keys that it looks for" if kind == "q" else "… and the queries that look for it"
+        words = "… and the keys that match it" if kind == "q" else "… and the queries that match it"
         hue = Hue.KEY if kind == "q" else Hue.QUERY
         ends = _bars(Phrase(words), _along(scene, layer2, other), scene, hue)
     return column(
         TextPanel(lines=lines),
-        row(_bars(Phrase("What the strongest way reads"), reads, scene, Hue.VALUE), ends),
+        row(_bars(Phrase("What the strongest path reads"), reads, scene, Hue.VALUE), ends),
     )
 
 

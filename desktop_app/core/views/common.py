@@ -19,7 +19,7 @@ def wrap_width(length: int, group: int = 0) -> int:
     unit = group or 1
     count = length // unit
     best = next(n for n in range(count, 0, -1) if count % n == 0 and (n * unit <= WIDEST or n == 1))
-    # A length without such a divisor, as a prime has none, is wrapped at WIDEST; then the last row is short.
+    # A length that has no such divisor, like a prime, is wrapped at WIDEST, and the last row is shorter.
     return best * unit if best > 1 or unit > 1 or count == 1 else min(length, WIDEST)
 
 
@@ -42,7 +42,7 @@ def differs(by: str, good: bool) -> str:
 
 
 def rows_note(left_out: int) -> str:
-    """Which rows of W_E are compared: less their mean, or also without so many principal components."""
+    """Which rows of W_E are compared: less their mean, or also without their first `left_out` principal components."""
     return Phrase("without the {1} largest components", left_out) if left_out else Phrase("rows less their mean")
 
 

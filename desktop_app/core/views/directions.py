@@ -51,14 +51,14 @@ _LEADS = {
     "sum": "",
     "ruler": Sentences(
         Phrase(
-            "A direction laid against every token's row, and against this text's tokens through the blocks: the "
-            "cosine of the angle between them."
+            "The cosine between a direction and every token's row, and between it and this text's tokens through the "
+            "blocks."
         ),
-        Phrase("A large one says that the vector points that way, not that anything reads it."),
+        Phrase("A large cosine says that a vector points that way, not that anything reads it."),
     ),
     "plane": Sentences(
         Phrase("This text's residual stream, normed, in the plane of its two largest principal components."),
-        Phrase("A plane leaves most directions out; what lies together in it need not be near."),
+        Phrase("A plane leaves most directions out: what is close in it need not be close in the full space."),
     ),
 }
 
@@ -211,7 +211,7 @@ def _ruler(scene: Scene, found: Found) -> Box:
     assert found.near is not None and found.far is not None and found.vector is not None
     ends = (
         _bars(scene, found.near, Phrase("Tokens on this side"), rows_note(_without(scene)), _ENDS),
-        _bars(scene, found.far, Phrase("Tokens on the other"), "", _ENDS, -1.0),
+        _bars(scene, found.far, Phrase("Tokens on the other side"), "", _ENDS, -1.0),
     )
     points = rulers.points(scene.config)
     values = analysis.on_ruler(scene.trace, points, found.vector)
@@ -349,7 +349,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
     found = _found(scene, Cell("directions", ()))
     of = found.ruler.of if found.ruler is not None else None
     if not isinstance(of, Sum | rulers.Neuron):
-        raise ModelError("Only sums of tokens and neurons are made again from the weights.")
+        raise ModelError("Only sums of tokens and neurons can be recomputed from the weights.")
     reads = [("E", "embed.W_E", "")]
     if isinstance(of, Sum):
         line = f"direction = {[t.sign for t in of.terms]} @ centred[{[t.token for t in of.terms]}]"
@@ -361,7 +361,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
         lines.append("direction = direction - direction @ axes.T @ axes")
     return program(
         scene.checkpoint,
-        "the cosine of every token's row, less the mean of all, with a direction",
+        "the cosine of every token's row, less the mean row, with a direction",
         tuple(reads),
         [
             *lines,

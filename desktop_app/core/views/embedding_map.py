@@ -269,7 +269,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
     """Lines that recompute the cosine of every token's row with the chosen token's row."""
     return program(
         scene.checkpoint,
-        "the cosine of every token's row, less the mean of all, with one",
+        "the cosine of every token's row, less the mean row, with the chosen token's",
         (("E", "embed.W_E", ""),),
         [*rows_as_numpy(_without(scene)), f"one = centred[{chosen(scene)}]",
          "result = centred @ one / np.linalg.norm(centred, axis=1) / np.linalg.norm(one)"],

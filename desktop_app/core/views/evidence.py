@@ -51,8 +51,8 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 _OF_PROMPT = ("model", "int8", "text", "start", "space")  # the only settings of a pass not reset for a passage
 _HEAD_LEAD = Phrase(
-    "Of many texts the passages in which this head writes most into the stream, and its scores over all of them. Each "
-    "token is shaded by the length of what the head adds there, in a pass of this model; that it is long does not say "
+    "The passages of many texts in which this head writes most into the stream, and its scores over all texts. Each "
+    "token is shaded by the length of what the head adds there, in a pass of this model; a large length does not say "
     "what it is good for."
 )
 
@@ -123,7 +123,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     if cell.name == "evidence.passage":
         evidence, passage, position = _passage(scene, cell)
         if not 0 <= position < len(passage.ids):
-            return Readout("no token", "passage", "its window begins later, or ends before")
+            return Readout("no token", "passage", "outside its window")
         value = number(float(passage.values[position]))
         where = f"{scene.tokenizer.quoted(passage.ids[position])} in {evidence.file(passage.window)}"
         return Readout(value, "passage", where)
@@ -134,7 +134,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
             number(here), Phrase("neuron {1}", name_of(layer, neuron)), Phrase("at {1}", token_name(scene, scene.token))
         )
     token, written = _token(scene, cell)
-    return Readout(number(float(written[token])), "logit a unit of activation", scene.tokenizer.quoted(token))
+    return Readout(number(float(written[token])), "logit per unit of activation", scene.tokenizer.quoted(token))
 
 
 def prompt_of(state: State, scene: Scene, passage: Passage, unit: tuple[int, int]) -> State:
@@ -212,7 +212,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     )
     title = Phrase("What neuron {1} adds to {2}", name_of(layer, neuron), scene.tokenizer.quoted(token))
     lead = Phrase(
-        "By the weights alone, a unit of activation, before the final norm's scale; later blocks may change it."
+        "From the weights alone, per unit of activation, before the final norm's scale; later blocks may change it."
     )
     return View(title, lead, column(TextPanel(lines=lines), *dot_panels(*strips)))
 
@@ -220,7 +220,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 def _whole(scene: Scene, cell: Cell) -> View:
     evidence, passage, position = _passage(scene, cell)
     if not 0 <= position < len(passage.ids):
-        raise ModelError(f"{cell.name} has no token at {list(cell.index)}: the window begins later, or ends before.")
+        raise ModelError(f"{cell.name} has no token at {list(cell.index)}, which is outside the passage's window.")
     layer, unit = unit_of(scene)
     values = np.maximum(passage.values, 0)
     levels = Levels(0.0, max(float(values.max()), 1e-9), diverging=False, rule=Phrase("this view"))

@@ -39,10 +39,10 @@ _SCORE_WORDS = {
 }
 
 _WINDOWS = {
-    (False, True): "of {1} windows; computed here again, as scanned",
-    (True, True): "of {1} sampled windows; computed here again, as scanned",
-    (False, False): "of {1} windows; computed here again, apart from the scan by {2}",
-    (True, False): "of {1} sampled windows; computed here again, apart from the scan by {2}",
+    (False, True): "of {1} windows; recomputed here, same as scanned",
+    (True, True): "of {1} sampled windows; recomputed here, same as scanned",
+    (False, False): "of {1} windows; recomputed here, differing from the scan by {2}",
+    (True, False): "of {1} sampled windows; recomputed here, differing from the scan by {2}",
 }
 """(whether passages are by decile, whether the model reproduces the scan's values) -> the note on the passages."""
 
@@ -137,9 +137,9 @@ def _found(scene: Scene, found: object, text: str) -> AnyPanel:
     if not isinstance(found, Found):
         return TextPanel(title=title, lines=(Line("", SEARCH.waiting),))
     if not len(found.layer):
-        where = Phrase("No neuron's strongest passages peak there. It stands in no window.")
+        where = Phrase("No neuron's strongest passages peak there. It occurs in no window.")
         if found.windows:
-            where = Phrase("No neuron's strongest passages peak there. It stands in {1} windows.", Count(found.windows))
+            where = Phrase("No neuron's strongest passages peak there. It occurs in {1} windows.", Count(found.windows))
         return TextPanel(title=title, lines=(Line("", "", where),))
     here = unit_of(scene)
     bars = tuple(
@@ -158,7 +158,7 @@ def _found(scene: Scene, found: object, text: str) -> AnyPanel:
 
 
 def _writes(scene: Scene, written: object) -> AnyPanel:
-    title = Phrase("What it writes for")
+    title = Phrase("What it promotes and suppresses")
     if not isinstance(written, np.ndarray):
         return TextPanel(title=title, lines=(Line("", WRITES.waiting),))
     by_size = np.argsort(-written, kind="stable")
@@ -172,7 +172,9 @@ def _writes(scene: Scene, written: object) -> AnyPanel:
         )
         for token in picked
     )
-    return BarsPanel(title=title, note=Phrase("logit a unit, by the weights alone"), bars=bars, hue=Hue.RESIDUAL)
+    return BarsPanel(
+        title=title, note=Phrase("logit per unit of activation, from the weights alone"), bars=bars, hue=Hue.RESIDUAL
+    )
 
 
 def muted_here(scene: Scene, evidence: Evidence) -> AnyPanel:
@@ -203,10 +205,10 @@ def over_all(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePa
         shares = evidence.arrays["distances"][layer, unit].astype(float)
         bins = [n for n, least in enumerate(DISTANCES) if least < int(evidence.about["length"])]
         return CurvePanel(
-            title=Phrase("How far it looks"),
+            title=Phrase("How far back it attends"),
             note=Phrase("share of attention by distance, query less key"),
             lines=((np.array([float(DISTANCES[n]) for n in bins]), shares[bins]),),
-            x_label=Phrase("tokens back, each point the least of its bin"),
+            x_label=Phrase("tokens back; each point is at the start of its bin"),
         )
     counts = evidence.arrays["post.histogram"][layer, unit].astype(float)
     bounds = edges()
@@ -225,7 +227,7 @@ def over_all(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePa
             token_name(scene, scene.token),
         ),
         lines=((middles[span], np.log10(1 + counts[span])),),
-        x_label=Phrase("activation; upwards: how many positions, in powers of ten"),
+        x_label=Phrase("activation; upwards: the number of positions, in powers of ten"),
     )
 
 
@@ -247,5 +249,5 @@ def of_head(scene: Scene, evidence: Evidence, layer: int, unit: int) -> tuple[An
     )  # fmt: skip
     return (
         TextPanel(title=Phrase("Scores on the texts"), note=Phrase("mean and spread over windows"), lines=lines),
-        TextPanel(title=Phrase("Strongest looks"), note=Phrase("query → key, each pair once"), lines=looks),
+        TextPanel(title=Phrase("Largest attention weights"), note=Phrase("query → key, each pair once"), lines=looks),
     )

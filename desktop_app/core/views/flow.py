@@ -40,7 +40,7 @@ def _compute(work: Work, position: int, threshold: float) -> Flow:
     )
 
 
-_FLOW = Product("flow", Phrase("Walking down from the token"), _compute, quick=False)
+_FLOW = Product("flow", Phrase("Tracing back from the token"), _compute, quick=False)
 
 
 def want(scene: Scene) -> Want:
@@ -82,7 +82,7 @@ def _graph(scene: Scene, found: Flow) -> GraphPanel:
     )
     layers = [f"{n} {part}" for n in range(scene.config.n_layer) for part in ("mid", "post")]
     return GraphPanel(
-        title=Phrase("{1} lines of {2} % and more", Count(len(strands)), f"{100 * found.threshold:g}"),
+        title=Phrase("{1} lines of {2} % or more", Count(len(strands)), f"{100 * found.threshold:g}"),
         note=joined(
             " · ",
             (
@@ -151,7 +151,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         edges = float(found.importance[found.upper == n].sum())
         others = sum(node.made_of.values())
         place = Phrase(
-            "at most along one way down; {1}; {2} in lines below it, {3} in others",
+            "the largest product of shares along a path from the top; {1}; {2} in lines below it, {3} in other parts",
             token_name(scene, node.position),
             percent(edges),
             percent(others),

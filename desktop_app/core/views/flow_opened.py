@@ -139,7 +139,7 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
         ),
         Line(Phrase("with numbers"), f"{each} / {number(total)}", more),
         Line(
-            Phrase("made again"),
+            Phrase("recomputed"),
             percent(again),
             Phrase("in float64 from these vectors; differs by {1}", number(abs(again - share))),
         ),

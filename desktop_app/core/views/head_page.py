@@ -36,8 +36,11 @@ _SHORT = 60  # tokens; the shaded text is above the grid if it is no longer than
 _PAIRS, _KEYS = 8, 12
 
 LEAD = Sentences(
-    Phrase("Where one head looks in this text, and its scores on a battery of repeated random tokens."),
-    Phrase("A label says what the head does on that battery; what it takes from where it looks is another question."),
+    Phrase("What one head attends to in this text, and its scores on a battery of repeated random tokens."),
+    Phrase(
+        "A label says what the head does on that battery; what it reads from "
+        "the tokens that it attends to is another question."
+    ),
 )
 
 _FORMULAS = {
@@ -69,7 +72,7 @@ def weight_levels(scene: Scene, values: Array) -> Levels:
     if not scene.state.view.skip_first or not np.isfinite(values).any():
         return levels
     top = float(np.nanmax(values, initial=1e-6))
-    return Levels(0, top, False, levels.power, levels.decades, rule=Phrase("up to the largest left"))
+    return Levels(0, top, False, levels.power, levels.decades, rule=Phrase("up to the largest weight that is left"))
 
 
 def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts: bool = False) -> BarsPanel:
@@ -97,7 +100,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
         )
     return BarsPanel(
         title=Phrase("{1}: {2}", name(*at), label_words(heads, *at)),
-        note="" if sorts else Phrase("frames: beyond the first token"),
+        note="" if sorts else Phrase("outlined: beyond the first token"),
         hint=Phrase("click one to order by it") if sorts else "",
         bars=tuple(bars),
         hue=Hue.ATTENTION,
@@ -147,7 +150,7 @@ def _arcs(scene: Scene) -> ArcsPanel:
     titles = _titles(scene, "What {1} looks at")
     return ArcsPanel(
         title=titles[scene.token],
-        note=Phrase("point at a token for its own"),
+        note=Phrase("point at a token to see its own"),
         pieces=scene.labels,
         values=values,
         source=Source(tensor, (scene.head, "row", "col")),
@@ -165,7 +168,7 @@ def _looks_at(scene: Scene) -> ShadedPanel:
     titles = _titles(scene, "What {1} looks at")
     return ShadedPanel(
         title=titles[scene.token],
-        note=Phrase("point at a token for its own"),
+        note=Phrase("point at a token to see its own"),
         pieces=scene.labels,
         values=values[scene.token],
         levels=weight_levels(scene, values),
@@ -178,7 +181,7 @@ def _looks_at(scene: Scene) -> ShadedPanel:
 
 def _looked_at(scene: Scene) -> ShadedPanel:
     tensor, values = _pattern(scene)
-    titles = _titles(scene, "Who looks at {1}")
+    titles = _titles(scene, "Tokens that look at {1}")
     return ShadedPanel(
         title=titles[scene.token],
         pieces=scene.labels,
@@ -288,7 +291,7 @@ def open_summary(scene: Scene, cell: Cell, summary: Summary, words: str) -> View
             Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(parts)), f"= {number(value)}"),
         )
         note = Phrase("the last block's factor × rollout of the blocks before")
-        shares = BarsPanel(title=Phrase("By way of each token"), note=note, bars=through, hue=Hue.ATTENTION)
+        shares = BarsPanel(title=Phrase("Through each token"), note=note, bars=through, hue=Hue.ATTENTION)
         return View(title, place, column(TextPanel(lines=rolled), shares))
     layers = (scene.layer,) if scene.state.view.heads == "block" else tuple(range(scene.config.n_layer))
     found = []
@@ -307,13 +310,14 @@ def open_summary(scene: Scene, cell: Cell, summary: Summary, words: str) -> View
     if scene.state.view.skip_first:
         lines = (
             *lines,
-            Line("", Phrase("then brought back to 1"), Phrase("the row without its first key is divided by its sum")),
+            Line("", Phrase("then renormalised to 1"), Phrase("the row without its first key is divided by its sum")),
         )
     return View(
         title,
         place,
         column(
-            TextPanel(lines=lines), BarsPanel(title=Phrase("Heads that look there most"), bars=bars, hue=Hue.ATTENTION)
+            TextPanel(lines=lines),
+            BarsPanel(title=Phrase("Heads that attend there most"), bars=bars, hue=Hue.ATTENTION),
         ),
     )
 
@@ -332,7 +336,7 @@ def open_score(heads: Heads, measure: str, at: tuple[int, int]) -> View:
         ),
     ]
     if measure in PATTERNS:
-        lines.append(Line(Phrase("looking at all alike"), number(heads.uniform[measure])))
+        lines.append(Line(Phrase("uniform attention"), number(heads.uniform[measure])))
         lines.append(Line(Phrase("beyond the first token"), number(float(heads.without_first[measure][at]))))
     bars = tuple(Bar(Phrase("text {1}", n), float(v), number(float(v))) for n, v in enumerate(each))
     return View(

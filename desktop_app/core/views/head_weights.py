@@ -47,10 +47,8 @@ from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.phrase import Count, Phrase, Sentences
 
 CELLS = ("ov", "qk", "kernel_q", "kernel_k", "kernel_v")
-_SAYS = Phrase(
-    "It says what the head would do if it looked there with all its attention, not that it looks there in any text."
-)
-_THROUGH, _ALONE = Phrase("tokens as block 0's MLP reads them"), Phrase("tokens as they are embedded")
+_SAYS = Phrase("It says what the head would do if it attended to one token alone, not that it does so in any text.")
+_THROUGH, _ALONE = Phrase("tokens after block 0's MLP"), Phrase("tokens as they are embedded")
 _SIDES = {
     "q": ("{1} query", "what {1} writes, {2}'s query", Hue.QUERY),
     "k": ("{1} key", "what {1} writes, {2}'s key", Hue.KEY),
@@ -69,7 +67,7 @@ _HEAD = Product("heads.weights", Phrase("Reading the head's weights"), _compute,
 
 
 def through_mlp(scene: Scene) -> bool:
-    """Whether tokens are represented by the output of block 0's MLP instead of their rows of W_E."""
+    """Whether tokens are represented by their vectors after block 0's MLP instead of their rows of W_E."""
     return scene.state.view.stands_for == "mlp0"
 
 
@@ -144,7 +142,9 @@ def _typical(scene: Scene, found: HeadCircuits) -> TextPanel:
         )
         for n, token in enumerate(made.tokens)
     )
-    return TextPanel(title=Phrase("Tokens that it writes most for"), note=Phrase("and what each promotes"), lines=lines)
+    return TextPanel(
+        title=Phrase("Tokens for which it writes most"), note=Phrase("and what each promotes"), lines=lines
+    )
 
 
 def _near(scene: Scene, found: HeadCircuits) -> AnyPanel:
@@ -167,7 +167,7 @@ def _near(scene: Scene, found: HeadCircuits) -> AnyPanel:
         for value, side, at in every[:_NEAR]
     )
     note = Phrase("{1} by chance", percent(chance)) if bars else Phrase("no block comes after")
-    return BarsPanel(title=Phrase("Who can read what it writes"), note=note, bars=bars, hue=Hue.ATTENTION)
+    return BarsPanel(title=Phrase("Heads that can read what it writes"), note=note, bars=bars, hue=Hue.ATTENTION)
 
 
 def _directions(scene: Scene, found: HeadCircuits, circuit: str) -> TextPanel:
@@ -188,7 +188,7 @@ def _directions(scene: Scene, found: HeadCircuits, circuit: str) -> TextPanel:
 
 
 def _value(scene: Scene, cell: Cell) -> tuple[float, Array | None, Array | None]:
-    """The number of a cell, in float64, and for a table the two vectors [d_head] whose dot product it is."""
+    """The number of a cell, in float64, and for `ov` and `qk` the two vectors [d_head] whose dot product it is."""
     what = cell.name.removeprefix("heads.")
     if what not in CELLS or len(cell.index) != 4:
         raise ModelError(f"There is no {cell.name}{list(cell.index)}.")

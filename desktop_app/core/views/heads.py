@@ -43,13 +43,13 @@ from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 
 _LISTED = 10
-_QUICK = 256  # tokens; up to this many, the picture of all heads takes only a moment
+_QUICK = 256  # tokens up to which computing the picture of all heads counts as quick
 
 _BASELINE = Sentences(
     Phrase("Attention summed up over heads and blocks."),
     Phrase(
-        "It follows the weights alone and passes over what is read and written: a baseline to compare with, no account "
-        "of where an answer comes from."
+        "It uses the attention weights alone and ignores what is read and written: a baseline to compare with, "
+        "not an account of where an answer comes from."
     ),
 )
 
@@ -121,7 +121,7 @@ def content(scene: Scene) -> View:
     shows = scene.state.view.heads
     if shows == "one":
         heads = battery_of(scene)
-        labels = Phrase("where it looks") if heads is None else label_words(heads, scene.layer, scene.head)
+        labels = Phrase("what it attends to") if heads is None else label_words(heads, scene.layer, scene.head)
         view = head_page.page(scene, _scores(scene, scene.made(_shown_want(scene)[0])), labels)
     elif shows == "weights":
         view = head_weights.page(scene)
@@ -281,7 +281,7 @@ def _summed(scene: Scene, shows: str) -> View:
         later[:] = False  # under this mask later keys are seen, too
     values = without_first(scene, np.where(later, np.nan, made.grid), 1)
     left = (
-        Phrase("without the first token, rows brought back to 1") if made.leave_first else Phrase("each row sums to 1")
+        Phrase("without the first token, rows renormalised to 1") if made.leave_first else Phrase("each row sums to 1")
     )
     turned = scene.state.view.keys_down
     grid = GridPanel(

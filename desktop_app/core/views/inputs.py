@@ -1,4 +1,4 @@
-"""Views of the input and of the next pass: text, tokens, embeddings, their sum, and the appended token."""
+"""Views of the input: text, tokens, embeddings and their sum; and of the token appended for the next pass."""
 
 import re
 from collections.abc import Callable
@@ -66,9 +66,9 @@ def text(scene: Scene) -> Box:
     facts = (
         Line(Phrase("characters"), Count(len(words))),
         Line(Phrase("bytes"), Count(len(data)), Phrase("in UTF-8: the tokenizer never sees letters, only these")),
-        Line(Phrase("tokens"), Count(tokens), Phrase("{1} bytes a token here", number(len(data) / tokens))),
+        Line(Phrase("tokens"), Count(tokens), Phrase("{1} bytes per token here", number(len(data) / tokens))),
         Line(Phrase("vocabulary"), Count(scene.config.vocab_size), Phrase("different tokens that this model knows")),
-        Line(Phrase("context"), Count(scene.config.n_positions), Phrase("tokens at most that it can look at")),
+        Line(Phrase("context"), Count(scene.config.n_positions), Phrase("tokens that it can look at, at most")),
     )
     return column(
         _prose(scene),
@@ -181,7 +181,7 @@ def embed(scene: Scene) -> Box:
             column(strongest(scene, "embed"), alike(scene, "embed")),
         ),
         vector(scene, one, Phrase("The row of {1}", token_name(scene, scene.token)), norm(one.values)),
-        token_map(scene, "embed", "embed", note=Phrase("one row of W_E a token")),
+        token_map(scene, "embed", "embed", note=Phrase("one row of W_E per token")),
         weights=(3, 1, 1),
     )
 
@@ -201,7 +201,7 @@ def pos_embed(scene: Scene) -> Box:
             strongest(scene, "pos_embed"),
         ),
         vector(scene, one, Phrase("The row of position {1}", scene.token), norm(one.values)),
-        token_map(scene, "pos_embed", "pos_embed", note=Phrase("one row of W_pos a position, whatever the token")),
+        token_map(scene, "pos_embed", "pos_embed", note=Phrase("one row of W_pos per position, whatever the token")),
         weights=(3, 1, 1),
     )
 
@@ -240,7 +240,7 @@ def append(scene: Scene) -> Box:
         Line(
             Phrase("the draw"),
             scene.tokenizer.quoted(landed),
-            Phrase("id {1}, will stand at position {2}", landed, count),
+            Phrase("id {1}, at position {2} of the next pass", landed, count),
             Hue.ACCENT,
         ),
         Line(
@@ -251,12 +251,12 @@ def append(scene: Scene) -> Box:
         Line(
             Phrase("next pass"),
             Phrase("{1} of {2}", 1, count + 1),
-            Phrase("one query, key and value a head; the older keys and values are kept"),
+            Phrase("one query, key and value per head; the older keys and values are kept"),
         ),
         Line(
             Phrase("its scores"),
             f"1 × {count + 1}",
-            Phrase("a head; without the cache {1} × {2}", count + 1, count + 1),
+            Phrase("per head; without the cache {1} × {2}", count + 1, count + 1),
         ),
         Line(Phrase("the cache"), Phrase("{1} KiB", Count(cached)), Phrase("keys and values in float32")),
     )

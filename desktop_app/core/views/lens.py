@@ -40,7 +40,7 @@ from desktop_app.gpt2.phrase import Count, Phrase, Sentences, joined
 _CURVES = 6  # maximum number of followed tokens
 # Texts of up to _WHOLE tokens are shown whole; of a longer one _CLOSE tokens, _AHEAD of them after the selected one.
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2
-_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # least columns of words; most letters of a word, and of a row, before cutting
+_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # fewest columns of words; most letters of a word, and in a row, without cuts
 _LIKELIEST = 3  # followed tokens if none is pinned
 _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
 _QUICK = 4e9  # multiplications and additions up to which the lens counts as quick
@@ -54,15 +54,15 @@ _TITLES = {
 }
 
 
-_NO_PREDICTION = Phrase("It is no prediction of the model, which reads it together with all the rest.")
+_NO_PREDICTION = Phrase("It is not a prediction of the model, which reads it together with everything else.")
 _OF = {
     "stream": ("", ""),
     "attn_out": (
         Phrase("What attention alone would predict"),
         Sentences(
             Phrase(
-                "What attention of each block writes is read as if it stood alone: through the final layer norm, made "
-                "anew from it, and the unembedding."
+                "What each block's attention writes is read by itself, through the final layer norm (with its own "
+                "mean and scale) and the unembedding."
             ),
             _NO_PREDICTION,
         ),
@@ -71,8 +71,8 @@ _OF = {
         Phrase("What each MLP alone would predict"),
         Sentences(
             Phrase(
-                "What the MLP of each block writes is read as if it stood alone: through the final layer norm, made "
-                "anew from it, and the unembedding."
+                "What each block's MLP writes is read by itself, through the final layer norm (with its own mean "
+                "and scale) and the unembedding."
             ),
             _NO_PREDICTION,
         ),
@@ -136,7 +136,7 @@ def _panels(scene: Scene) -> Box:
     lens = lens_of(scene)
     if lens is None:
         said = scene.made(want(scene))
-        more = Phrase("Read without translators again by the command of that name.") if said is not None else ""
+        more = Phrase("The command of that name reads without translators again.") if said is not None else ""
         return column(TextPanel(lines=(Line("", said or _LENS.waiting, more),)))
     start, end = _close(scene, lens)
     if end - start == len(scene.trace):
@@ -279,11 +279,9 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 _LEADS = {
     "": Phrase("What the model would predict if nothing were added to the stream after this point."),
-    "translated": Phrase(
-        "What a translator makes of this point, read through the final layer norm and the unembedding."
-    ),
-    "attn_out": Phrase("What attention of this block wrote, read as if it stood alone: no prediction of the model."),
-    "mlp_out": Phrase("What the MLP of this block wrote, read as if it stood alone: no prediction of the model."),
+    "translated": Phrase("This point after its translator, read through the final layer norm and the unembedding."),
+    "attn_out": Phrase("What attention of this block wrote, read by itself: not a prediction of the model."),
+    "mlp_out": Phrase("What the MLP of this block wrote, read by itself: not a prediction of the model."),
 }
 
 
@@ -298,7 +296,7 @@ _OF_ALL = {"lens.entropy": "−Σ p ln p", "lens.kl": "Σ p_final ln(p_final / p
 
 
 def _own_line(scene: Scene, cell: Cell) -> tuple[Line, ...]:
-    """The number of the cell itself, where it is more than a probability of the bars."""
+    """A line with the cell's own number, unless the bars show it already."""
     value = describe(scene, cell).value
     if cell.name in _OF_ALL:
         return (formula_line(_OF_ALL[cell.name], value),)
@@ -327,7 +325,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     order = np.argsort(-logits, kind="stable")[:8]
     shown = [*order, *(i for i in followed(scene) if i not in order)]
     lines = (
-        formula_line(Phrase("softmax( LN_final(y) · W_U ), mean and scale made anew from y")),
+        formula_line(Phrase("softmax( LN_final(y) · W_U ), with mean and scale of y")),
         *(
             (Line("y", f"{name} · T + c", Phrase("{1} and {2}", f"lens.{layer}.weight", f"lens.{layer}.bias")),)
             if layer is not None
@@ -355,7 +353,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             TextPanel(lines=lines),
             BarsPanel(
                 title=Phrase("What it would predict"),
-                note=Phrase("made again here in float64"),
+                note=Phrase("recomputed here in float64"),
                 bars=tuple(
                     Bar(
                         scene.tokenizer.label(int(i)),

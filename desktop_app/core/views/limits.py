@@ -50,12 +50,12 @@ def read_limit(text: str) -> float | None:
     except ValueError:  # rejected below, as other numbers are
         limit = math.nan
     if not 0 < limit <= MOST:
-        raise LogitscopeError(f"A colour limit is a number above 0, like 2.5; {text[:40]!r} is none.")
+        raise LogitscopeError(f"A colour limit is a number above 0, like 2.5; {text[:40]!r} is not.")
     return limit
 
 
 def _ends(panel: COLOURED) -> bool:
-    """Whether a panel's colours say how large numbers are: those of a scale without a rule are a key, as of masks."""
+    """Whether a panel's colours encode magnitudes; a scale without a rule, as for masks, does not."""
     return bool(panel.levels.rule)
 
 

@@ -124,7 +124,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Side:
-    """The parts of the query or of the key: `groups` by the number that cells give them, and the numbers `shown`.
+    """The parts of the query or of the key: `groups` by their numbers, as in cells' indices, and the numbers `shown`.
 
     The last group shown contains all parts; the one before it contains those not shown separately, if there are any.
     """
@@ -144,10 +144,10 @@ class Side:
 
 def sides(score: Score, parts: str, *, relative: bool) -> tuple[Side, Side]:
     """The parts of both sides grouped according to the option, the largest sums first."""
-    asked, answered = score.asked(relative=relative), score.answered(relative=relative)
+    asked, answered = score.by_query_part(relative=relative), score.by_key_part(relative=relative)
     return (
-        _side(score.query_parts, parts, asked, Phrase("who answered")),
-        _side(score.key_parts, parts, answered, Phrase("who asked")),
+        _side(score.query_parts, parts, asked, Phrase("whole query")),
+        _side(score.key_parts, parts, answered, Phrase("whole key")),
     )
 
 
@@ -214,7 +214,7 @@ def content(scene: Scene) -> View:
     score, query_side, key_side, values = found
     relative = scene.state.view.look == "relative"
     inner = np.abs(values).copy()
-    inner[-1, -1] = 0  # with the sum of all terms in the colour scale the others would look pale
+    inner[-1, -1] = 0  # the sum of all terms is left out of the colour scale, since the others would look pale
     limit = float(inner.max()) or 1.0
     picture = MapPanel(
         title=Phrase("Query parts × key parts"),
@@ -299,15 +299,15 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
         raise ModelError(f"{cell.name} is not computed yet; open it when the score is shown.")
     level, *at = cell.index if len(cell.index) == 3 else (-1, -1, -1)
     if cell.name not in ("look.relative", "look.raw") or not 0 <= level < len(_FOLDS):
-        raise ModelError(f"A score has no cell {cell.name}{list(cell.index)}.")
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}; a score has look.relative and look.raw.")
     relative = cell.name == "look.relative"
     both = sides(score, list(_FOLDS)[level], relative=relative)
     if not all(n in side.groups for side, n in zip(both, at, strict=True)):
-        raise ModelError(f"This score has no such parts: {cell.name}{list(cell.index)}.")
+        raise ModelError(f"This score does not have these parts: {cell.name}{list(cell.index)}.")
     asking, answering = (side.groups[n] for side, n in zip(both, at, strict=True))
     keys = score.key_vectors - score.mean_key_vectors if relative else score.key_vectors
     terms = score.relative if relative else score.terms
-    # In the table the group of all parts is labelled as a sum; as one side of a cell it is called "all".
+    # In the table the group of all parts is labelled as the whole query or key; as one side of a cell it is "all".
     labels = (Phrase("all") if n == side.shown[-1] else side.groups[n].label for side, n in zip(both, at, strict=True))
     return Pair(
         score,
@@ -354,7 +354,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             made_of,
         ),
         Line(Phrase("with numbers"), f"{number(total)} / {number(pair.score.divisor)}"),
-        Line(Phrase("made again"), number(again), Phrase("differs by {1}", number(abs(again - pair.value)))),
+        Line(Phrase("recomputed"), number(again), Phrase("differs by {1}", number(abs(again - pair.value)))),
     )
     query, key = Strip("q", pair.query, None, Hue.QUERY), Strip("k", pair.key, None, Hue.KEY, "×")
     made = (
@@ -409,7 +409,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
         f"        found += [z[h, t] @ W_O[h * {width} : (h + 1) * {width}] for h in range({config.n_head})]",
         "        found += [b_O, mlp[t] - b_out, b_out]",
         "    return np.array(found)",
-        "def through(t, W, bias):  # layer norm with its scale frozen, then W; its bias is a part of its own",
+        "def through(t, W, bias):  # layer norm with its scale frozen, then W; its bias is a separate part",
         "    x = parts(t)",
         "    return np.vstack([(x - x.mean(-1, keepdims=True)) / scale[t] * w @ W, b @ W + bias])",
         f"q, k = through({query}, W_q, b_q), through({key}, W_k, b_k)",

@@ -52,7 +52,7 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
 
 
 def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
-    """The highest and lowest neurons before the activation, without those in `silent`, which are so at every token."""
+    """The highest and lowest neurons before the activation, without those that are `silent` at every token."""
     name = scene.block("mlp.pre")
     values = scene.trace.read(name, row=scene.token)
     order = np.argsort(-values, kind="stable")

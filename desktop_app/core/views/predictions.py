@@ -106,7 +106,7 @@ def _hardest(scene: Scene, made: Predictions) -> BarsPanel:
         for n in order
     )
     title = Phrase("The loss of each token") if len(made) <= _LISTED else Phrase("The largest losses")
-    return BarsPanel(title=title, note=Phrase("in nats; grey where the likeliest came"), bars=bars, hue=Hue.ACCENT)
+    return BarsPanel(title=title, note=Phrase("in nats; grey: the likeliest token came"), bars=bars, hue=Hue.ACCENT)
 
 
 def _numbers(scene: Scene, made: Predictions) -> TextPanel:
@@ -116,12 +116,12 @@ def _numbers(scene: Scene, made: Predictions) -> TextPanel:
         Line(
             Phrase("mean loss"),
             Phrase("{1} nats", number(mean)),
-            Phrase("a blind guess has ln {1} = {2}", Count(scene.config.vocab_size), blind),
+            Phrase("a uniform guess has ln {1} = {2}", Count(scene.config.vocab_size), blind),
         ),
         Line(
             Phrase("perplexity"),
             number(float(np.exp(mean))),
-            Phrase("as unsure as between so many equal choices"),
+            Phrase("as uncertain as among this many equal choices"),
         ),
         Line(
             Phrase("guessed"),

@@ -126,7 +126,7 @@ def logits(scene: Scene) -> Box:
     picked = np.unique(np.round(np.geomspace(1, count, 300)).astype(int)) - 1
     curve = CurvePanel(
         title=Phrase("All {1} logits by rank", Count(count)),
-        note=Phrase("left the best; powers of ten"),
+        note=Phrase("the highest on the left; ranks in powers of ten"),
         lines=((np.log10(picked + 1.0), values[picked]),),
         x_label=Phrase("rank (log₁₀)"),
         y_label=Phrase("logit"),
@@ -296,14 +296,14 @@ def probabilities(scene: Scene) -> Box:
         Line(
             Phrase("entropy"),
             Phrase("{1} bits", f"{entropy:.2f}"),
-            Phrase("of what the model said: as unsure as between {1} equal choices", Count(2**entropy, 1)),
+            Phrase("of the model's distribution: as uncertain as among {1} equal choices", Count(2**entropy, 1)),
         ),
     )
     return column(
         _compared(
             BarsPanel(title=Phrase("What the model says"), note=_after(scene), bars=raw, hue=Hue.RESIDUAL),
             BarsPanel(
-                title=Phrase("What is drawn from"),
+                title=Phrase("What is sampled from"),
                 note=Phrase("outline: before the cut"),
                 outlined=Phrase("before the cut"),
                 bars=final,
@@ -345,7 +345,7 @@ def draw(scene: Scene) -> Box:
         Line(
             "u",
             f"{u:.6f}",
-            Phrase("number {1} of seed {2}: the same whenever it is asked for", scene.state.draws, sampling.seed),
+            Phrase("number {1} of seed {2}: the same every time", scene.state.draws, sampling.seed),
         ),
         Line(
             Phrase("lands on"),
@@ -364,5 +364,5 @@ def draw(scene: Scene) -> Box:
             landed=min(landed, len(labels) - 1),
         ),
         TextPanel(title=Phrase("The draw"), lines=lines),
-        BarsPanel(title=Phrase("Around the place where it lands"), bars=tuple(bars)),
+        BarsPanel(title=Phrase("Around the token that it lands on"), bars=tuple(bars)),
     )

@@ -169,7 +169,7 @@ def _neuron(scene: Scene, found: NeuronTokens) -> Box:
             Phrase("Tokens that push it up and down"), _UP, (found.up, found.up_number), (found.down, found.down_number)
         ),
         bars(
-            Phrase("Tokens that it makes likelier and less so"),
+            Phrase("Tokens that it makes likelier and less likely"),
             _OUT,
             (found.promoted, found.promoted_number),
             (found.suppressed, found.suppressed_number),
@@ -210,7 +210,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         )
     neuron = f"L{cell.index[0]}N{cell.index[1]}"
     if cell.name == _UP:
-        return Readout(number(value), Phrase("push on {1}", neuron), Phrase("by {1} alone", quoted(cell.index[2])))
+        return Readout(number(value), Phrase("input to {1}", neuron), Phrase("from {1} alone", quoted(cell.index[2])))
     return Readout(number(value), Phrase("output of {1}", neuron), Phrase("for {1}", quoted(cell.index[2])))
 
 

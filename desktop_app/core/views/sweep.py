@@ -28,7 +28,7 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Phrase
 
 CELLS = "sweep.effect"
-_WRITTEN = 14  # columns in which every number has room
+_WRITTEN = 14  # the most columns that are still wide enough for numbers
 _LISTED = 50
 MUTED = ("heads", "mlps", "strongest")
 
@@ -70,7 +70,7 @@ def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
 
 
 _MUTE = Product("sweep", Phrase("Muting each in turn"), _mute, quick=False)
-_PUT = Product("sweep_put", Phrase("Putting each there in turn"), _put, of_both=True, quick=False)
+_PUT = Product("sweep_put", Phrase("Patching in each in turn"), _put, of_both=True, quick=False)
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,11 @@ def _asked(scene: Scene) -> _Asked:
 def fits(scene: Scene) -> str:
     """Why nothing can be patched in from the other prompt, in a sentence; "" if patching is possible."""
     if scene.passes.guest is not None:
-        return Phrase("A sweep puts cells of another prompt by this same model; remove the other model for it.")
+        return Phrase(
+            "A sweep patches in cells from this same model's pass over another prompt; remove the other model first."
+        )
     if scene.other is None:
-        return Phrase("Putting cells takes another prompt beside this one: write one (Ctrl+Shift+L).")
+        return Phrase("Patching takes cells from another prompt: write one first (Ctrl+Shift+L).")
     return ""
 
 
@@ -170,12 +172,12 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
             Line(
                 Phrase("as it is"),
                 number(found.base),
-                Phrase("the difference of the logits; muted parts are put to {1}", put),
+                Phrase("the difference of the logits; muted parts are set to {1}", put),
             )
         )
     else:
         lines.append(Line(Phrase("this prompt"), number(found.corrupt), Phrase("the difference of the logits")))
-        lines.append(Line(Phrase("other prompt"), number(found.clean), Phrase("the same there")))
+        lines.append(Line(Phrase("other prompt"), number(found.clean), Phrase("the same difference there")))
         if found.refused:
             lines.append(Line("", "", found.refused))
         else:
@@ -194,7 +196,7 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
     elif found.what != "heads" and (alone := sum(place is None for place in _counterparts(scene, found))):
         positions = Phrase("1 position") if alone == 1 else Phrase("{1} positions", alone)
         lines.append(
-            Line(Phrase("empty"), positions, Phrase("no token of the one prompt stands for one of the other there"))
+            Line(Phrase("empty"), positions, Phrase("these positions have no counterpart in the other prompt"))
         )
     return TextPanel(lines=tuple(lines))
 
@@ -222,7 +224,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         else _patched(scene, found).labels
     )
     shares = isinstance(found, Patch) and not found.refused
-    # A number that is cut would be another number: in narrow columns colours stand alone.
+    # A truncated number would read as a different one, so narrow columns show colours alone.
     written = values if values.shape[1] <= _WRITTEN else values[:0]
     return MapPanel(
         title=Phrase("Share of the way") if shares else Phrase("Change of the difference"),
@@ -334,7 +336,9 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     ld = float(flat[row, col])
     lines = [
         Line(
-            Phrase("edited run"), number(ld), Phrase("logit of the one less that of the other, after the last position")
+            Phrase("edited run"),
+            number(ld),
+            Phrase("the first token's logit less the second's, after the last position"),
         )
     ]
     if isinstance(found, Ablation):
@@ -342,7 +346,10 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         lines.append(Line(Phrase("change"), number(value), f"{number(ld)} − {number(found.base)}"))
     else:
         start, end = (found.corrupt, found.clean) if found.direction == "denoise" else (found.clean, found.corrupt)
-        lines += [Line(Phrase("patched prompt"), number(start)), Line(Phrase("the one it comes from"), number(end))]
+        lines += [
+            Line(Phrase("patched prompt"), number(start)),
+            Line(Phrase("the prompt that it is taken from"), number(end)),
+        ]
         if not found.refused:
             made = f"({number(ld)} − {number(start)}) / ({number(end)} − {number(start)})"
             lines.append(Line(Phrase("share of the way"), number(value), made))
@@ -391,7 +398,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
     if cell is not None:
         lines.append("result = result[0, 0]")
     about = f"{'the cell ' + str(list(cell.index)) if cell is not None else 'every cell'} of the picture"
-    return pass_program(scene, f"{about}, {_DONE[asked.what]}: each is a pass of its own", lines)
+    return pass_program(scene, f"{about}, {_DONE[asked.what]}: each in a separate pass", lines)
 
 
 def _written(found: Ablation | Patch) -> tuple[str, str]:

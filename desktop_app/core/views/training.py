@@ -35,24 +35,24 @@ _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE, Hue.QUERY, Hue.MLP, Hue.KEY)
 
 
 _READ: OrderedDict[tuple[Hashable, ...], Array] = OrderedDict()
-"""Losses of each text by each snapshot that was read lately, by folder and files: the slider may be moved freely."""
-_KEPT = 2000  # of them
+"""Losses computed recently, by snapshot (folder and file stamp) and text, so that moving the slider is fast."""
+_KEPT = 2000  # maximum number of entries of _READ
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The training that a model belongs to, None if there is none, with what was measured during it."""
+    """The training run that a model comes from, None if there is none, with what was measured during it."""
 
     training: Training | None
     curves: Curves
 
     def step(self, scene: Scene) -> int | None:
-        """The step of the scene's model; None if it is none of the snapshots."""
+        """The training step of the scene's model; None if the model is not one of the snapshots."""
         number = None if self.training is None else self.training.at(scene.checkpoint.folder)
         return None if self.training is None or number is None else self.training.steps[number]
 
 
-def _look(work: Work) -> History:
+def _history(work: Work) -> History:
     training = training_of(work.model.folder)
     return History(training, Curves() if training is None else curves_of(training))
 
@@ -69,7 +69,7 @@ def _read(work: Work) -> Array:
 
 
 def _loss_by(folder: Path, work: Work) -> Array:
-    """The losses by the snapshot in `folder`, which is opened unless it has read this text before."""
+    """The losses of the snapshot in `folder` on this text; it is opened only if the losses are not cached."""
     key = (folder, stamp_of(folder), work.model.config.int8, work.trace.ids)
     loss = _READ.get(key)
     if loss is None:
@@ -90,7 +90,7 @@ def losses_of(logits: Array, ids: tuple[int, ...]) -> Array:
     return found
 
 
-_HISTORY = Want(Product("training.history", Phrase("Looking for snapshots"), _look, of_text=False))
+_HISTORY = Want(Product("training.history", Phrase("Looking for snapshots"), _history, of_text=False))
 _TEXT = Want(Product("training.text", Phrase("Reading the text with every snapshot"), _read, quick=False))
 
 
@@ -107,10 +107,10 @@ def content(scene: Scene) -> View:
     if history is None:
         return View("", "", column(TextPanel(lines=(Line("", _HISTORY.product.waiting),))))
     if history.training is None:
-        words = Phrase("No snapshots of this model's training are here; the letter sorter has some.")
+        words = Phrase("There are no snapshots of this model's training here; the letter sorter has some.")
         return View("", "", column(TextPanel(lines=(Line("", "", words),))))
     step = history.step(scene)
-    title = Phrase("The model itself, none of its snapshots") if step is None else Capital(after_steps(step))
+    title = Phrase("The trained model, not one of its snapshots") if step is None else Capital(after_steps(step))
     return View(title, "", _panels(scene, history, step))
 
 
@@ -190,7 +190,7 @@ def _of_text(scene: Scene, training: Training, step: int | None) -> CurvePanel |
     """How well each snapshot predicts the text."""
     title = Phrase("loss on this text")
     if len(scene.trace) < 2:
-        return TextPanel(title=title, lines=(Line("", "", Phrase("One token alone has no next one to be read.")),))
+        return TextPanel(title=title, lines=(Line("", "", Phrase("A single token has no next token to predict.")),))
     losses = scene.made(_TEXT)
     if losses is None:
         return TextPanel(title=title, lines=(Line("", _TEXT.product.waiting),))

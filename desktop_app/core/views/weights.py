@@ -104,7 +104,7 @@ def find_part(config: Config, name: str, head: int | None = None) -> Part:
     if spec is None:
         raise ModelError(f"This model has no weight {name[:80]!r}.")
     if head is not None and not has_heads(name):
-        raise ModelError(f"{name} is not a head's own; leave the head out.")
+        raise ModelError(f"{name} is not divided among heads; leave the head out.")
     if head is not None and not 0 <= head < config.n_head:
         raise ModelError(f"There is no head {head}; this model's heads are 0 to {config.n_head - 1}.")
 
@@ -194,7 +194,11 @@ def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
             Count(values.size if stored.dtype else 0),
             Phrase("{1}, stored transposed", stored.dtype) if stored.turned else f"{stored.dtype}",
         ),
-        Line(Phrase("in the file"), stored.name or Phrase("not there: this model has no biases"), joined(", ", where)),
+        Line(
+            Phrase("in the file"),
+            stored.name or Phrase("not in the file: this model has no biases"),
+            joined(", ", where),
+        ),
         Line(Phrase("norm"), number(norm), Phrase("root mean square {1}", number(norm / math.sqrt(values.size)))),
         Line(Phrase("mean"), number(mean), Phrase("standard deviation {1}", number(deviation))),
         Line(Phrase("smallest"), number(float(values.flat[low])), _place(values, low)),

@@ -10,7 +10,7 @@ from desktop_app.core.analysis.attribution import Baseline
 from desktop_app.core.analysis.parts import Kind, Part, parts
 from desktop_app.core.editing import Target, block, head, mlp, place
 from desktop_app.core.products import Work
-from desktop_app.core.recipes import Kitchen, resolve
+from desktop_app.core.recipes import EditInputs, resolve
 from desktop_app.core.reference import reference_texts
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Product, Want
@@ -37,7 +37,7 @@ def muted(part: Part) -> Target | None:
 
 def _compute(work: Work, target: int, against: int | None, baseline: Baseline) -> Effects:
     engine, trace = work.model.engine, work.trace
-    kitchen = Kitchen(
+    inputs = EditInputs(
         engine,
         None,
         trace,
@@ -47,7 +47,7 @@ def _compute(work: Work, target: int, against: int | None, baseline: Baseline) -
     )
     own = [(part.name, what) for part in parts(trace, engine.config.n_layer) if (what := muted(part)) is not None]
     every = [*(what for _, what in own), *(block(n) for n in range(engine.config.n_layer))]
-    variants: list[tuple[Edit, ...]] = [resolve([f"{at}=mean" for at in what.places], kitchen) for what in every]
+    variants: list[tuple[Edit, ...]] = [resolve([f"{at}=mean" for at in what.places], inputs) for what in every]
     changes = what_if.effects(
         engine, trace, variants, target=target, against=against, mean=baseline == "mean", stop=work.stop,
         progress=work.progress,

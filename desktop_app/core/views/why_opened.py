@@ -1,4 +1,4 @@
-"""A bar of the waterfall taken apart: a part's dot product, a head by the tokens it read, an MLP by neuron."""
+"""A bar of the waterfall taken apart: a part's dot product, a head's share by token, an MLP's by neuron."""
 
 from collections.abc import Sequence
 
@@ -43,11 +43,9 @@ def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
             "part · u / s",
             Phrase("u = w_f ⊙ {1}, less its mean; s the final norm's scale", _difference(scene, found)),
         ),
+        Line(Phrase("with numbers"), f"{number(again * scale)} / {number(scale)}", Phrase("the scale is held fixed")),
         Line(
-            Phrase("with numbers"), f"{number(again * scale)} / {number(scale)}", Phrase("the scale is taken as it is")
-        ),
-        Line(
-            Phrase("made again"),
+            Phrase("recomputed"),
             number(again),
             Phrase("in float64 from these vectors; {1}", differs(number(abs(again - value)), good)),
         ),
@@ -123,7 +121,7 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel,
             selected=found.position,
         ),
         BarsPanel(
-            title=Phrase("The largest of them"),
+            title=Phrase("The largest contributions"),
             note=Phrase("all {1} add up to {2}", Count(len(values)), number(float(values.sum()) + rest)),
             bars=(*bars, *_others(values, order)),
             hue=Hue.ATTENTION,
@@ -144,10 +142,10 @@ def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
     lines = (
         formula_line(
             "pattern · v W_O · u / s",
-            Phrase("how much it looked there, times what is read there is worth"),
+            Phrase("its attention to that token, times what that token's value contributes"),
         ),
         Line(Phrase("with numbers"), f"{number(weight)} × {number(own)}", ""),
-        Line(Phrase("made again"), number(weight * own), Phrase("in float64 from these vectors")),
+        Line(Phrase("recomputed"), number(weight * own), Phrase("in float64 from these vectors")),
     )
     left = Strip(Phrase("v"), value, Source(block + "v", (which.head, key, "col")), Hue.VALUE)
     looked = Bar(Phrase("pattern"), weight, percent(weight), block + "pattern", source=(block + "pattern", cell))
@@ -181,7 +179,7 @@ def _by_neuron(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
         note=joined(
             " · ",
             (
-                Phrase("its activation × what its row of W_out is worth"),
+                Phrase("its activation × what its row of W_out contributes"),
                 Phrase("all {1} add up to {2}", Count(len(values)), number(float(values.sum()))),
             ),
         ),
@@ -209,9 +207,9 @@ def constant(scene: Scene, found: Attribution) -> Box:
     lines = (
         formula_line(
             f"b_f · {_difference(scene, found)}",
-            Phrase("added after the scale, for every text the same"),
+            Phrase("added after the scale, the same for every text"),
         ),
-        Line(Phrase("made again"), number(float(bias @ column_)), Phrase("in float64")),
+        Line(Phrase("recomputed"), number(float(bias @ column_)), Phrase("in float64")),
     )
     left = Strip("ln_final.b", bias, Source("ln_final.b", ("col",)), Hue.QUERY)
     return column(TextPanel(lines=lines), *dot_panels(left, Strip("W_U", column_, None, Hue.KEY, "×")))

@@ -126,7 +126,7 @@ def test_a_sweep_tells_how_far_it_is_and_stops(engine, clean):
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("neurons", "'neurons' cannot be muted; heads, mlps or neurons:L can"),
+        ("neurons", "'neurons' cannot be muted; give heads, mlps or neurons:L"),
         ("neurons:x", "'neurons:x' cannot be muted"),
         ("neurons:3", "no block 3; this model's blocks are 0 to 2"),
         ("neurons:99999999999", "no block 99999999999"),

@@ -143,8 +143,8 @@ def test_score(engine, trace):
     assert made.terms == pytest.approx(np.array([[2, 0, 0], [0, 0, 0], [1, 0, 0]]) / ROOT2, abs=1e-6)
     assert made.score == pytest.approx(3 / ROOT2)
     assert made.relative == pytest.approx(np.zeros((3, 3)), abs=1e-6)  # both keys are equal
-    assert made.asked() == pytest.approx(np.array([2, 0, 1]) / ROOT2, abs=1e-6)
-    assert made.answered() == pytest.approx(np.array([3, 0, 0]) / ROOT2, abs=1e-6)
+    assert made.by_query_part() == pytest.approx(np.array([2, 0, 1]) / ROOT2, abs=1e-6)
+    assert made.by_key_part() == pytest.approx(np.array([3, 0, 0]) / ROOT2, abs=1e-6)
 
 
 def test_heads_that_look_at_all_alike_have_what_is_said_of_them(engine):

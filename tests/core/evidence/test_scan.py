@@ -304,7 +304,7 @@ def test_another_scan_and_other_files_are_not_overwritten(tmp_path, model, texts
     checkpoint, tokenizer = opened(model)
     out = tmp_path / "out"
     shutil.copytree(whole, out)
-    with pytest.raises(LogitscopeError, match="holds a scan of other texts"):
+    with pytest.raises(LogitscopeError, match="contains a scan of other texts"):
         prepare(request(texts, out, seed=3), checkpoint, tokenizer)
     assert bytes_of(out) == bytes_of(whole)
     assert prepare(request(texts, out, seed=3), checkpoint, tokenizer, force=True) is not None
@@ -422,7 +422,7 @@ def test_evidence_is_looked_at_before_it_is_used(whole, tmp_path):
             arrays = {key: kept[key].copy() for key in kept.files}
         arrays[name][...] = value
         np.savez(path, **arrays)
-        with pytest.raises(EvidenceError, match="no evidence that can be read"):
+        with pytest.raises(EvidenceError, match="not a readable evidence file"):
             read_evidence(path)
     np.savez(path, about=np.array([{"a": 1}], object))
     with pytest.raises(EvidenceError):

@@ -64,7 +64,7 @@ def test_parquet_and_zstd_are_read(tmp_path):
     parquet.write_table(arrow.table({"id": [0, 1, 2], "body": TEXTS}), tmp_path / "a.parquet")
     assert texts_of(tmp_path / "a.parquet", "body") == TEXTS
     (fault,) = faults_of(tmp_path / "a.parquet")
-    assert fault.words == "has no column 'text', but id, body" and fault.whole
+    assert fault.words == "has no column 'text'; its columns: id, body" and fault.whole
     with arrow.OSFile(str(tmp_path / "b.txt.zst"), "wb") as raw, arrow.CompressedOutputStream(raw, "zstd") as file:
         file.write(TEXTS[2].encode())
     assert texts_of(tmp_path / "b.txt.zst") == TEXTS[2:]
@@ -79,7 +79,7 @@ def test_what_is_broken_is_named_and_the_rest_is_read(tmp_path):
     )
     assert texts_of(tmp_path / "a.jsonl") == ["good", "good, too"]
     words = [(fault.record, fault.words, fault.whole) for fault in faults_of(tmp_path / "a.jsonl")]
-    assert words == [(1, "has no text 'text'", False), (2, "is no JSON", False), (3, "has no text 'text'", False)]
+    assert words == [(1, "has no text 'text'", False), (2, "is not JSON", False), (3, "has no text 'text'", False)]
 
     (tmp_path / "b.txt").write_bytes(b"in Latin-1: caf\xe9\n")
     (fault,) = faults_of(tmp_path / "b.txt")
@@ -111,7 +111,7 @@ def test_files_folders_and_patterns_name_texts(tmp_path):
     (tmp_path / "b" / "link.txt").symlink_to(outside)
     found = find_texts([str(tmp_path / "b"), str(tmp_path / "*.txt"), str(tmp_path / "c.txt")])
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["b/1.txt", "b/2.txt", "c.txt"]
-    with pytest.raises(LogitscopeError, match="names no file"):
+    with pytest.raises(LogitscopeError, match="neither a file"):
         find_texts([str(tmp_path / "nothing*")])
 
 

@@ -36,7 +36,7 @@ def test_every_tensor_opens_to_a_view_that_says_its_value_and_makes_it_again(sce
         said = str(int(value)) if name == "tokens" else number(value)
         assert view.title == f"{name} = {said}"
         if tensor.inputs:
-            assert "more than rounding" not in lines(view)["made again"].remark, view.title
+            assert "more than rounding" not in lines(view)["recomputed"].remark, view.title
         page = Page(LIGHT, fonts.width)
         place_view(view, 700, 400, page)
         assert page.marks
