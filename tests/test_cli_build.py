@@ -141,7 +141,7 @@ def test_what_has_changed_is_made_again_and_nothing_else(built, place, change, m
     status, out, _ = built(ONCE)
     assert status == 0
     for name in ("pattern.svg", "sub/weights.png", "says.svg"):
-        assert f"{name}  {'made' if name in made else 'as it was'}" in out, name
+        assert f"{name}  {'made' if name in made else 'unchanged'}" in out, name
     assert (files_in(place) == before) == (len(made) < 3)
 
 
@@ -149,7 +149,7 @@ def test_an_entry_that_changed_is_made_again(built):
     built(ONCE)
     out = built(ONCE.replace("head = 2", "head = 1"))[1]
     assert "pattern.svg  made" in out
-    assert "says.svg  as it was" in out
+    assert "says.svg  unchanged" in out
 
 
 def test_a_changed_program_makes_everything_again(built, monkeypatch):
@@ -209,7 +209,7 @@ def test_a_figure_that_fails_leaves_the_others_and_is_named(built, place):
     assert "2 made, 0 unchanged, 1 failed." in out
     assert not (place / "pattern.svg").exists()
     assert (place / "says.svg").exists()
-    assert "says.svg  as it was" in built(ONCE)[1]
+    assert "says.svg  unchanged" in built(ONCE)[1]
 
 
 def test_a_disk_that_fills_leaves_what_was_there(built, place, monkeypatch):

@@ -168,7 +168,7 @@ def test_a_figure_is_of_the_edited_pass_and_its_caption_says_so(command, tmp_pat
     out = tmp_path / "check.svg"
     assert command("figure", TEXT, "--edit", EDITS[0], "--step", "check", "--out", out)[0] == 0
     status, _, said = command("figure", TEXT, "--step", "heads", "--edit", EDITS[0], "--out", tmp_path / "heads.svg")
-    assert (status, "texts of its own, which --edit does not reach" in said) == (2, True)
+    assert (status, "its own texts, to which --edit does not apply" in said) == (2, True)
     status, _, said = command("figure", "--step", "census", "--edit", EDITS[0], "--out", tmp_path / "census.svg")
     assert (status, "--edit changes a pass" in said) == (2, True)
 

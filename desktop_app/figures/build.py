@@ -55,7 +55,7 @@ class Report:
 
 
 Progress = Callable[[int, int, str, str], None]
-"""(number done, total, name, "made", "as it was" or what went wrong)"""
+"""(number done, total, name, "made", "unchanged" or what went wrong)"""
 
 
 class Record:
@@ -112,7 +112,7 @@ def build(
     done = 0
     for name in kept:
         done += 1
-        progress(done, len(entries), name, "as it was")
+        progress(done, len(entries), name, "unchanged")
     try:
         for entry, files in _made(todo, jobs):
             done += 1
@@ -208,13 +208,13 @@ def model_digest(folder: Path) -> str:
 
 def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
     """The files of each entry as they are finished. Passes run in this process, one at a time; workers draw."""
-    bench = _Bench()
+    shared = _Shared()
     with _workers(min(jobs, len(entries))) as workers:
         pool = workers
         under_way: dict[Future[list[bytes]], Entry] = {}
         for entry in entries:
             try:
-                job = bench.job(entry.order)
+                job = shared.job(entry.order)
                 if pool is None:
                     yield entry, files_of(job, entry.order.options, entry.order.data)
                     continue
@@ -268,7 +268,7 @@ def _workers(count: int) -> Iterator[Executor | None]:
     end_workers(pool, now=False)
 
 
-class _Bench:
+class _Shared:
     """Keeps open the models and passes that several figures share."""
 
     def __init__(self) -> None:

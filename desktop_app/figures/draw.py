@@ -50,8 +50,8 @@ _kept_fonts: Any = getattr(font_manager, "_get_font", None)  # matplotlib has no
 def _our_settings() -> Iterator[None]:
     """matplotlib's defaults with our settings: no user's matplotlibrc changes a figure.
 
-    The settings are those of the process, so threads draw one after the other. matplotlib keeps the fonts that each
-    thread has opened, 64 lists of files; a window opens new threads, so all but the main thread give theirs back.
+    The settings are those of the process, so threads draw one after the other. matplotlib caches the fonts that each
+    thread has opened, up to 64 lists of files; a window starts new threads, so all but the main thread release theirs.
     """
     with _one_at_a_time:
         try:

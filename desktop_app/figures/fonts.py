@@ -84,7 +84,7 @@ def shown(text: str, mono: bool, bold: bool) -> str:
 def properties(text: str, mono: bool, bold: bool) -> FontProperties:
     """The font properties for matplotlib. The system's fonts are named only where `text` (as `shown`) needs them.
 
-    So a text whose scripts the shipped fonts cover gives the same file on every machine.
+    Thus a text whose scripts the shipped fonts cover gives the same file on every machine.
     """
     needed = {glyph[0] for char in set(text) if (glyph := _glyph(char, mono, bold))}
     families = [f for f, _ in _faces(mono, bold) if f in needed or f not in _SYSTEM]

@@ -45,7 +45,7 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
 
 
 def _badge(words: str, width: float, page: Page) -> float:
-    """Draw a pill above everything with words that say what the view is of; returns the height that it takes."""
+    """Draw a badge above everything that says which pass the view shows; returns the height that it takes."""
     top, height, wide = page.u(5), page.u(20), page.width(words, size=11, bold=True) + page.u(18)
     pill = Rect(0, top, min(wide, width), height)
     page.fill(pill, page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
@@ -54,7 +54,7 @@ def _badge(words: str, width: float, page: Page) -> float:
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
-    """The panels of a view, arranged for the room's shape: a wide, low room has the lower arrangement, if any."""
+    """The panels of a view, arranged for the shape of the space: a wide, low one gets the `wide` arrangement."""
     if content.wide is None or not 0 < height < width / _WIDE:
         return content
     low, high = _extent(content.wide, width, page)[0], _extent(content, width, page)[0]

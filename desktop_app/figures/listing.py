@@ -122,7 +122,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
             if len(faults) > _MOST_FAULTS:
                 break
             faults.append(f"{listing.where(n, key or reason.option)}: {reason}")
-    taken = {_place(file): f"{file.name} is the build's own" for file in (path, record_file(path, folder))}
+    taken = {_place(file): f"{file.name} is written by the build itself" for file in (path, record_file(path, folder))}
     for entry in entries:
         for file in entry.order.files:
             if (place := _place(file)) in taken:
@@ -187,12 +187,12 @@ def _names(fields: Mapping[str, Any]) -> list[str]:
         raise ExportError("a figure needs a name, which becomes that of its file.", option="name")
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name or not place.name:
-        raise ExportError(f"name is {name[:60]!r}; it must stand below the folder of the listing.", option="name")
+        raise ExportError(f"name is {name[:60]!r}; it must be inside the listing's folder.", option="name")
     if place.suffix.lower().removeprefix(".") in FORMATS:
         return [str(place)]
     formats = [formats] if isinstance(formats, str) else formats
     if not isinstance(formats, list) or not formats or not all(f in FORMATS for f in formats):
-        raise ExportError(f"format must be of {', '.join(FORMATS)}, one or a list.", option="format")
+        raise ExportError(f"format must be one of {', '.join(FORMATS)}, or a list of these.", option="format")
     return [f"{place}.{kind}" for kind in dict.fromkeys(formats)]
 
 

@@ -1,4 +1,4 @@
-"""One figure as ordered (model and prompt, what to show, how to draw it, where to write it), and how it is made."""
+"""One figure as requested (model and prompt, what to show, how to draw it, where to write it), and how it is made."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,7 +50,7 @@ class Order:
     options: Options = field(default_factory=Options)
     data: tuple[str, ...] = ()
     excerpt: Excerpt = field(default_factory=Excerpt)
-    limit: float | None = None  # the end of the colour scale, whatever the values are
+    limit: float | None = None  # the end of the colour scale, regardless of the values
     target: str | None = None  # texts of the token to explain, and of the one to compare it with
     against: str | None = None
     pins: tuple[str, ...] = ()  # texts of the pinned tokens
@@ -80,7 +80,7 @@ def find(order: Order, config: Config) -> Subject:
     if subject.needs_prompt and not order.prompted:
         raise ExportError("This figure needs a prompt: give one, or --ids.")
     if order.excerpt.heads and not (subject.route.heads and subject.step.spec.per_head):
-        raise ExportError("--head names several heads, and this figure has none to stand side by side; give one.")
+        raise ExportError("--head names several heads, and this figure cannot show several; give one.")
     if order.excerpt.tokens is not None and not subject.needs_prompt:
         raise ExportError("--tokens selects a part of a text, and this figure shows none; leave it out.")
     return subject
@@ -133,17 +133,17 @@ def _token(model: Model, name: str, text: str) -> int:
 
 
 PassesOf = Callable[[Asked], Passes]
-"""Runs the passes that are asked for."""
+"""Runs the requested passes."""
 
 
 def make(order: Order, model: Model, passes_of: PassesOf | None = None) -> Job:
-    """Compute what the order asks for; `passes_of` runs passes, by default with the model's engine."""
+    """Compute the requested figure; `passes_of` runs passes, by default with the model's engine."""
     job = _make(order, find(order, model.config), model, passes_of)
     options = order.state.view
     if order.limit is not None:
         name = limit_field(job.view)
         if name is None:
-            raise ExportError("--limits is where colours end, and nothing in this figure has any; leave it out.")
+            raise ExportError("--limits sets where colours end, and nothing in this figure is coloured; leave it out.")
         patterns = name == "pattern_limit"
         options = replace(options, pattern_limit=order.limit) if patterns else replace(options, limit=order.limit)
     return replace(job, view=with_limits(job.view, options))
@@ -167,7 +167,7 @@ def _make(order: Order, subject: Subject, model: Model, passes_of: PassesOf | No
     compute = passes_of or (lambda asked: run_passes(model, asked, text=order.needs_text))
     scene = scene_of(order, subject, model, alone(saved) if saved is not None else compute(asked))
     if scene.trace.run.changes and saved is None and any(not want.product.of_text for want in wants_of(subject, scene)):
-        raise ExportError(f"{subject.step.key} shows passes over texts of its own, which --edit does not reach.")
+        raise ExportError(f"{subject.step.key} shows passes over its own texts, to which --edit does not apply.")
     job = heads_job(subject, model, scene, order.excerpt) if order.excerpt.heads else subject_job(subject, model, scene)
     return excerpt_job(job, order.excerpt, subject.step, scene)
 
@@ -200,5 +200,5 @@ def check_index(what: str, number: int | None, count: int) -> None:
     """Raise LogitscopeError if the model or the prompt has no such head, layer, token or position."""
     if number is not None and not 0 <= number < count:
         whole = "prompt's tokens" if what in ("token", "position", "key") else f"model's {_COUNTED.get(what, what)}s"
-        only = "only 0 is there" if count == 1 else f"they go from 0 to {count - 1}"
+        only = "only 0 exists" if count == 1 else f"they go from 0 to {count - 1}"
         raise LogitscopeError(f"{what.capitalize()} {number} is outside the {whole}; {only}.")

@@ -181,5 +181,5 @@ def _legend(panel: ArcsPanel, rect: Rect, page: Page) -> None:
         page.path([x, x + page.u(18)], [y, y], colour, max(page.u(1.2), page.u(_THICK) * weight))
         x += page.u(24)
         x += page.words(x, y, f"{100 * weight:g} %", size=11, colour=page.theme.dim) + page.u(12)
-    words = page.say(Phrase("weights from {1} % on", f"{100 * panel.least:g}"))
+    words = page.say(Phrase("weights of {1} % or more", f"{100 * panel.least:g}"))
     page.words(x, y, words, size=11, colour=page.theme.dim, room=rect.x + rect.w - x)

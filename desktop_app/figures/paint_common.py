@@ -15,14 +15,14 @@ HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0
 _LEAST_BAR = 24.0
-_SMALLEST = 0.65  # of the type size of a text in a cell
-_MARK = 13.0  # a cell beyond the limits before the number of such cells
+_SMALLEST = 0.65  # the smallest type size of a text in a cell, as a fraction of the usual one
+_MARK = 13.0  # width of the sample cell before the number of cells beyond the limits
 _HIGHEST_ROW = 64.0
 """The greatest height of a map's row of cells."""
 
 
 def heading_height(panel: Panel) -> float:
-    """Room that a panel's title takes, in design units."""
+    """The height that a panel's title takes, in design units."""
     return HEADING if panel.title or panel.aside else 0.0
 
 
@@ -70,7 +70,7 @@ def legend(
 ) -> None:
     """Draw a colour bar with numbers at its ends, how many cells lie beyond them, what a pixel represents, a label.
 
-    Where cells beyond the limits are `marked`, such a cell stands before their number.
+    If cells beyond the limits are `marked`, a sample of such a cell is drawn before their number.
     """
     theme, say = page.theme, page.say
     low, high = short(levels.low), short(levels.high)
@@ -100,7 +100,7 @@ def legend(
 
 
 def _marked_cell(levels: Levels, x: float, y: float, page: Page) -> float:
-    """Draw a cell as those beyond the limits are drawn; returns the width that it takes."""
+    """Draw a sample of a cell beyond the limits; returns the width that it takes."""
     side = page.u(_MARK - 4)
     cell = Rect(x, y - side / 2, side, side)
     page.fill(cell, "#{:02x}{:02x}{:02x}".format(*page.theme.table(levels.diverging)[-1]))

@@ -30,13 +30,13 @@ from desktop_app.gpt2.phrase import Count, Phrase, joined
 Extent = tuple[float, float]
 """Least and wanted height, in design units."""
 
-_STRIP_LABEL, _BESIDE_LABEL = 118.0, 38.0  # the most room beside a strip, and how much of it is not for words
+_STRIP_LABEL, _BESIDE_LABEL = 118.0, 38.0  # maximum width beside a strip, and the part of it that is not for words
 _HIGHEST = 48.0  # the greatest height of a row of cells
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
 _SMALL_WORDS = 58.0  # height of the words above and below a small grid
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
-_LONGEST_LABEL = 118.0  # of a label over a column
+_LONGEST_LABEL = 118.0  # maximum length of a label over a column
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 

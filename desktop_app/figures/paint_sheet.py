@@ -1,4 +1,4 @@
-"""Paints all tensors of a pass on one sheet: grounds below their pictures, and above them the labels that fit.
+"""Paints all tensors of a pass on one sheet: backgrounds below their pictures, and above them the labels that fit.
 
 A window shows any part of the sheet and draws the pictures as tiles; a figure shows all of it, with one picture.
 """
@@ -24,7 +24,7 @@ _LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # design units: labels w
 _NAMES, _REMARK = 14.0, 13.0  # design units: the line above the colour bars, and a line below them
 _WIDE = 420.0  # design units: in a narrower figure the remarks take two lines
 _NUMBER = (34.0, 15.0)  # the least width and height of a cell that shows its number, in design units
-_NEAR = 0.9  # the largest scale of the labels on the sheet, whatever the scale of the page's text
+_NEAR = 0.9  # the largest scale of the labels on the sheet, regardless of the scale of the page's text
 _EACH = 0.62  # approximate width of a letter by its size; every frame tests for hundreds of labels whether they fit
 _UPWARDS = (("attn_out", "resid_mid"), ("mlp_out", "resid_post"))
 _DOWNWARDS = (("resid_pre", "ln1.normalized"), ("ln1.normalized", "ln1.out"), ("ln2.normalized", "ln2.out"))
@@ -105,8 +105,9 @@ def _key_height(width: float) -> float:
 def paint_legend(panel: SheetPanel, rect: Rect, page: Page, pooled: str) -> None:
     """Paint two scales, each below the names of its tensors, with its limits and how many cells lie beyond them.
 
-    They are that of the current tensor, or of the stream where this is a pattern, and that of patterns, unless all are
-    around zero. Below, how many lie beyond in all tensors, and what a pixel represents.
+    The first is the scale of the current tensor, or of the stream if that tensor is a pattern; the second is that of
+    patterns, unless all scales are around zero. Below are the number of cells beyond the limits in all tensors, and
+    what a pixel represents.
     """
     values, sheet = panel.values, panel.sheet
     if values is None or sheet is None:
@@ -164,7 +165,7 @@ def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
 
 
 def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
-    """Paint what lies below the pictures: each block's ground, and the residual stream as a line through all blocks."""
+    """Paint what lies below the pictures: each block's background, and the stream as a line through all blocks."""
     theme = page.theme
     for card in sheet.cards:
         place = _within(shot.place(card.box), shot.rect, page.u(12))

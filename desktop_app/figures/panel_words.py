@@ -175,4 +175,4 @@ def _strongest(values: Any, rows: tuple[str, ...], columns: tuple[str, ...]) -> 
     at = (values == high) | (values == low) if high == -low else values == (high if high > -low else low)
     r, c = (int(n) for n in np.unravel_index(int(np.argmax(at)), values.shape))
     where = f"row {rows[r] if rows else r}, column {columns[c] if columns else c}"
-    return f"The largest in size, {number(float(values[r, c]))}, in {where}."
+    return f"The largest in magnitude, {number(float(values[r, c]))}, in {where}."

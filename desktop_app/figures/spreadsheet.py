@@ -82,11 +82,12 @@ def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, label
     """
     config, n = trace.config, len(trace)
     if config.int8:
-        raise ExportError("Products of int8 weights are of rounded numbers, as no formula here is; leave out --int8.")
+        raise ExportError("Products of int8 weights use rounded numbers, which no formula here has; leave out --int8.")
     count = formula_count(config, n)
     if count > MOST_FORMULAS:
         raise ExportError(
-            f"A head of {n:,} tokens is {count:,} formulas; office programs take {MOST_FORMULAS:,}. Shorten the text."
+            f"A head over {n:,} tokens needs {count:,} formulas, more than the {MOST_FORMULAS:,} that office programs "
+            "handle; shorten the text."
         )
     book = _Book()
     out = _normed(book, trace, checkpoint, layer, labels)
@@ -277,7 +278,7 @@ def _write(book: Any, sheet: Sheet, bold: Any, dim: Any) -> int:
         for j in range(len(sheet.columns)):
             value = float(sheet.values[i, j])
             if not np.isfinite(value):
-                raise ExportError(f"{sheet.name} has {value} at row {i}, column {j}; a spreadsheet has no word for it.")
+                raise ExportError(f"{sheet.name} has {value} at row {i}, column {j}; which a spreadsheet cannot hold.")
             if sheet.formula is None:
                 page.write_number(_TOP + i, _LEFT + j, value)
             else:

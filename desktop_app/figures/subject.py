@@ -104,7 +104,7 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
     """
     match = _CELL.fullmatch(text)
     if match is None:
-        raise ExportError(f"{text[:60]!r} names no number; write it like 'blocks.0.attn.pattern[3,5,1]'.")
+        raise ExportError(f"{text[:60]!r} does not name a number; write it like 'blocks.0.attn.pattern[3,5,1]'.")
     name, index = match[1], tuple(int(i) for i in match[2].split(","))
     steps = step_list(config)
     if name == PROBABILITY:
@@ -137,7 +137,7 @@ def _step(name: str, layer: int | None, config: Config) -> Step:
         near = get_close_matches(name, _NAMED, 1, 0.7)
         raise ExportError(f"There is no step {name[:80]!r}; did you mean {near[0]}?") if near else reason from reason
     if None not in (layer, step.layer) and step.layer != layer:
-        raise ExportError(f"{name} stands in block {step.layer}, not in block {layer}; leave --layer out.")
+        raise ExportError(f"{name} is in block {step.layer}, not in  block {layer}; leave --layer out.")
     return step
 
 

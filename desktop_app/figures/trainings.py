@@ -1,6 +1,6 @@
 """The same view at the snapshots of a training run: a figure of each, for clips, or some of them side by side.
 
-All are of the same tokens, in the same place, and their colours are on one scale.
+All show the same tokens at the same place, with their colours on one scale.
 """
 
 from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from desktop_app.figures.marks import Mark, Page, Rect
 from desktop_app.figures.paper import HEIGHT, WIDTH
 from desktop_app.figures.theme import THEMES
 
-_MARGIN, _SCALE = 54.0, 10.5 / 13  # points; and points for one design unit, for body text of 10.5 points
+_MARGIN, _SCALE = 54.0, 10.5 / 13  # points; and points per design unit, for body text of 10.5 points
 _ROW, _FIRST = 36, 150  # design units: height of a row, least width of the first column
 
 

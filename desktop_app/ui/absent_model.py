@@ -35,7 +35,7 @@ class AbsentModel(QObject):
         named = state.model[:200] if state.model.isprintable() else f"{state.model[:200]!a}"
         box.setText(f"The session's model, {named}, is not on this machine.")
         box.setInformativeText(
-            f"Nothing of the session is shown yet. With {model.name} every number would be that model's, not what was "
+            f"The session is not shown yet. With {model.name} every number would be that model's, not the one "
             "seen when the session was saved."
         )
         name = hub_name_of(state.model)

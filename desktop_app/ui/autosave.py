@@ -14,7 +14,7 @@ from desktop_app.ui.lanes import Lane
 
 log = logging.getLogger(__name__)
 _AFTER_MS = 500
-"""Milliseconds from the first unsaved change to saving; counted from the last, steady typing would never be saved."""
+"""Milliseconds from the first unsaved change to saving. Counted from the last change, steady typing would delay it."""
 
 
 class KeepLane(Lane):

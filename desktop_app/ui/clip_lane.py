@@ -13,9 +13,9 @@ FILES = "Clips and figures (*.gif *.webp *.mp4 *.svg *.pdf *.png)"
 
 
 class ClipLane(Lane):
-    """Writes one clip at a time; answers with its path, and tells how far it is."""
+    """Writes one clip at a time; answers with its path, and reports the progress."""
 
-    told = Signal(float)  # the share that is done, from 0 to 1
+    progressed = Signal(float)  # the share that is done, from 0 to 1
 
     def request(self, write: Callable[[Stop, Path], None], out: Path) -> None:
         """Have `write` make the file `out`."""

@@ -32,9 +32,9 @@ class EditChip:
 
 _TITLES: dict[str, Callable[[EditChip], str]] = {
     "switch": lambda chip: "Switch off" if chip.on else "Switch on",
-    "widen": lambda chip: "At the selected token alone" if chip.everywhere else "At every position",
+    "widen": lambda chip: "Only at the selected token" if chip.everywhere else "At every position",
     "align": lambda _chip: "Align otherwise",
-    "write": lambda _chip: "Write anew …",
+    "write": lambda _chip: "Rewrite …",
     "remove": lambda _chip: "Remove",
 }
 _KEYS = {
@@ -50,7 +50,7 @@ _HINT = "Space: off and on · W: every position or this · F2: rewrite · Delete
 
 
 class _Chip(QPushButton):
-    """Emits the action asked of it."""
+    """Emits the chosen action."""
 
     asked = Signal(str)
     moved = Signal(int)

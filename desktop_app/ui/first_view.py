@@ -37,10 +37,10 @@ def offer_session(window: Window, kept: Path) -> None:
     """Ask whether to open the session in `kept` anyway, although the program ended while opening it last time."""
     box = QMessageBox(window)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    box.setWindowTitle("The last start did not get far")
+    box.setWindowTitle("The last start failed")
     box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setText("Logitscope ended while it was opening what you had worked on, so it was not opened again by itself.")
-    box.setInformativeText(f"Nothing of it is lost: it is kept in {kept}.")
+    box.setText("Logitscope ended while it was opening your last session, so that was not reopened automatically.")
+    box.setInformativeText(f"Nothing is lost: it is kept in {kept}.")
     again = box.addButton("Open it", QMessageBox.ButtonRole.AcceptRole)
     leave = box.addButton("Leave it there", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(leave)

@@ -16,7 +16,7 @@ _POINTER = (
     ("Ctrl and the wheel", "enlarge the view"),
     ("Enter in the view, then arrows", "walk through its cells; Enter opens one, Esc ends"),
     ("In a lecture: B or .", "black screen, and back"),
-    ("In a lecture: Esc", "one panel back to all, close the arithmetic, end the lecture"),
+    ("In a lecture: Esc", "show all panels again, close the arithmetic, end the lecture"),
 )
 
 

@@ -42,7 +42,7 @@ class Inspector(QWidget):
         self.pin = tool("Pin", "Keep this open while other cells of the view are clicked", small=True)
         self.pin.setCheckable(True)
         line.addWidget(self.pin)
-        lines = tool("Copy as numpy", "Copy lines of numpy that make this number again from a saved trace", small=True)
+        lines = tool("Copy as numpy", "Copy lines of numpy that recompute this number from a saved trace", small=True)
         lines.clicked.connect(self.numpy_asked)
         line.addWidget(lines)
         export = tool("Export", "Export this arithmetic as a figure", small=True)

@@ -70,7 +70,7 @@ class Lane(QObject):
         try:
             stop.check()
             result = job(stop)
-        except Cancelled:  # no one is waiting for the answer any more
+        except Cancelled:  # the answer is no longer wanted
             pass
         except LogitscopeError as reason:
             trouble = str(reason)
@@ -80,7 +80,7 @@ class Lane(QObject):
             trouble = "There is not enough memory for this; try a shorter prompt or a smaller model."
         except Exception as reason:
             # A bug of ours: it is reported and logged in full, and the window keeps running.
-            log.exception("%s: a fault.", self._name)
+            log.exception("%s failed with an error.", self._name)
             trouble = fault_words(reason)
         self._returned.emit(generation, result, trouble)
 
@@ -127,7 +127,7 @@ class FreeLane(Lane):
 
     def _free(self) -> None:
         old, self._old, then, self._then = self._old, [], self._then, None
-        self.submit(partial(_let_go, old, then), in_turn=True)
+        self.submit(partial(_release, old, then), in_turn=True)
 
     def close(self) -> None:
         self._timer.stop()
@@ -135,7 +135,7 @@ class FreeLane(Lane):
         self._old, self._then = [], None
 
 
-def _let_go(old: list[object], then: Callable[[], None] | None, _stop: Stop) -> None:
+def _release(old: list[object], then: Callable[[], None] | None, _stop: Stop) -> None:
     while old:
         old.pop()  # one by one, so that other threads can run in between
     if then is not None:

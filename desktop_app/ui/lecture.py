@@ -37,7 +37,7 @@ class Lecture(QObject):
         self.presenter = Presenter(window)
         self.on = False
         self.sentence = QLabel()
-        self.sentence.setAccessibleName("What is to be seen")
+        self.sentence.setAccessibleName("What to look at")
         self.sentence.setTextFormat(Qt.TextFormat.PlainText)
         self.sentence.setWordWrap(True)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignCenter)

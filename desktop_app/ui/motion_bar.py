@@ -43,7 +43,7 @@ class MotionBar(QWidget):
         self.slider.setAccessibleName("Position in the animation")
         self.slider.valueChanged.connect(lambda at: self.scrubbed.emit(at / _FINE))
         self.pace = QComboBox()
-        self.pace.setAccessibleName("Beats a second")
+        self.pace.setAccessibleName("Beats per second")
         for pace in PACES:
             self.pace.addItem(f"{pace:g} a second", pace)
         self.pace.setCurrentIndex(PACES.index(2.0))
@@ -51,7 +51,7 @@ class MotionBar(QWidget):
         self.rows = QToolButton()
         self.rows.setText("row by row")
         self.rows.setCheckable(True)
-        self.rows.setToolTip("Fill the tensor row by row instead of making one number after the other")
+        self.rows.setToolTip("Fill the tensor row by row instead of number by number")
         self.rows.toggled.connect(self.by_row)
         self.export = self._button(
             "Export clip …", "Write it as GIF, WebP or MP4, or three moments as a figure", "motion_export"

@@ -14,9 +14,9 @@ _CARD_GAP = 12.0
 
 
 def card_place(cell: QRectF, w: float, h: float, seen: QRectF) -> tuple[float, float]:
-    """Where a card of this size stands inside the visible part without covering its cell, if there is room for both.
+    """Where to put a card of this size inside the visible part, without covering its cell if there is space for both.
 
-    Beside the cell; under or above one that is as wide as the picture.
+    That is beside the cell, or below or above a cell that is as wide as the picture.
     """
     y = min(max(seen.top() + 4, cell.center().y() - h / 2), seen.bottom() - h - 4)
     for x in (cell.right() + _CARD_GAP, cell.left() - _CARD_GAP - w):

@@ -26,7 +26,7 @@ def _shape(view: View | None) -> list[type[AnyPanel]]:
 
 
 class PageView(PaintedPane):
-    """Shows one View. A subclass says what happens to what it keeps about a page when there is a new one."""
+    """Shows one View. A subclass defines how what it keeps about a page is carried over to a new layout."""
 
     resized = Signal()
 
@@ -46,7 +46,7 @@ class PageView(PaintedPane):
         self._focused: int | None = None
         self._followed: int | None = None
         self.has_tabs = False
-        """Whether tabs and switches stand above the page; nothing is drawn behind them."""
+        """Whether there are tabs and switches above the page; nothing is drawn behind them."""
         self.placed = 0
         """How many times a view was laid out; read by tests."""
 
@@ -111,10 +111,10 @@ class PageView(PaintedPane):
         self.viewport().update()
 
     def _find_again(self, before: Page) -> None:
-        """Find on the page what was known about the page `before`."""
+        """Find again, on the new page, what was kept about the page `before`."""
 
     def _settle(self) -> None:
-        """Bring into sight what should be; the page and the scroll bars are as they stay."""
+        """Scroll to what should be visible; called when the page and the scroll bars are final."""
 
     def _set_scroll_bars(self, width: float) -> None:
         tall = int(self._height + self._top + _MARGIN - self.viewport().height())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 _DESIGN = (1440, 860)
 """The window size above which type and picture grow with it."""
 _SMALLEST = (960, 540)
-"""The least room that growing type leaves, in pixels at the default type size: all parts fit into it."""
+"""The smallest window, in pixels at the default type size, to which larger type may reduce it: all parts fit."""
 _MOST = 4.0
 _LECTURE = 650
 _TIGHT = 800

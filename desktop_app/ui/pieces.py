@@ -1,9 +1,9 @@
 """Very long lines of a text document, each kept as several blocks.
 
-Qt lays out a block as a whole, at each new width and size of type, and its search for word ends takes time in the
-square of a word's length: a line of a million characters would stop the window for seconds. It lays out only the blocks
-that are in view. A block whose line goes on in the next block says so in its user state, which Qt keeps right when
-blocks are merged, because the merged block takes the state of the later one.
+Qt lays out a block as a whole, at each new width and size of type, and its search for word ends takes time quadratic
+in a word's length: a line of a million characters would block the window for seconds. Qt lays out only the blocks that
+are in view, so a long line is cut into several. A block whose line continues in the next block is marked in its user
+state, which stays correct when Qt merges blocks, because the merged block takes the state of the later one.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from PySide6.QtGui import QTextBlock, QTextCursor, QTextDocument
 
 PARAGRAPH = "\u2029"
-"""What stands between two blocks in the raw text of a document."""
+"""The separator of two blocks in the raw text of a document."""
 _PIECE = 10_000  # characters; no context of a GPT-2 has many more
 _GOES_ON, _ENDS = 1, -1  # Qt's state of a new block is -1
 
@@ -26,7 +26,7 @@ def pieces(text: str) -> list[tuple[str, bool]]:
 
 
 def joined(raw: str, first: QTextBlock) -> str:
-    """Raw text that begins in the block `first`, with its lines whole."""
+    """Raw text that begins in the block `first`, without the separators inside a line."""
     parts, block = [], first
     for number, part in enumerate(raw.split(PARAGRAPH)):
         if number:
@@ -37,7 +37,7 @@ def joined(raw: str, first: QTextBlock) -> str:
 
 
 def insert(cursor: QTextCursor, parts: Sequence[tuple[str, bool]]) -> None:
-    """Insert blocks at the cursor, in place of its selection; the text behind it joins the last."""
+    """Insert blocks at the cursor, in place of its selection; the text after the cursor joins the last block."""
     cursor.beginEditBlock()
     cursor.removeSelectedText()
     block, behind = cursor.block(), cursor.block().userState()

@@ -1,4 +1,4 @@
-"""A page over which cells are pointed at, lit and marked; the sheets on it take part."""
+"""A page whose cells can be pointed at, highlighted and outlined, including those of sheets on it."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ from desktop_app.ui.sheets import Sheets
 
 
 class PointedPage(PageView):
-    """Draws the highlights over the page, and says which cell is pointed at; a subclass moves the pointer."""
+    """Draws the highlights over the page, and emits which cell is pointed at; a subclass handles the pointer."""
 
     asked = Signal(object)  # an Intent
     pointed = Signal(object, int, int)  # Cells or None, row, column

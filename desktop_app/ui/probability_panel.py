@@ -167,7 +167,7 @@ class ProbabilityPanel(QWidget):
         self._show_found()
 
     def _bars_panel(self, scene: Scene) -> BarsPanel:
-        """As many bars as fit completely; the separator lines take the room of one more."""
+        """As many bars as fit completely; the separator lines take the space of one more."""
         rows = self.bars.rows_that_fit()
         panel = bars_panel(scene, rows)
         return panel if rows <= 6 or self.bars.fits(panel) else bars_panel(scene, rows - 1)

@@ -1,4 +1,4 @@
-"""The prompt editor: plain text of several lines that grows and keeps every character."""
+"""The prompt editor: multi-line plain text that grows with its content and keeps every character."""
 
 import re
 

@@ -124,7 +124,7 @@ class SceneDesk(QObject):
         if self._passes is not None and self._passes.asked == asked and self._passes.guest is guest:
             self._computed = self._asked
             self.passes.cancel()
-            self.look()
+            self.refresh()
             self.answered.emit()
             return
         self.working.emit(True)
@@ -142,7 +142,7 @@ class SceneDesk(QObject):
         opened = self._state().opened
         if CHECKED in opened:
             self.opened_kept.emit(tuple(cell for cell in opened if cell != CHECKED))
-        self.look()
+        self.refresh()
         self.freeing.free_soon(prepared.model.engine.give_back)
         self.answered.emit()
 
@@ -166,8 +166,8 @@ class SceneDesk(QObject):
 
     # The scene
 
-    def look(self) -> None:
-        """Make the scene of the last pass, viewed as the current state asks."""
+    def refresh(self) -> None:
+        """Make the scene that shows the last pass according to the current state."""
         passes = self._passes
         if passes is None or self.model is None:
             return
@@ -231,7 +231,7 @@ class SceneDesk(QObject):
     def _on_product(self, passes: Passes) -> None:
         # Products of the model alone are also valid for a text typed in the meantime.
         if self._passes is not None and self._passes.trace.run.model == passes.trace.run.model:
-            self.look()
+            self.refresh()
 
     def _on_products(self) -> None:
         # The computation read weights as stored in the file, and left unused memory behind.

@@ -16,7 +16,7 @@ _SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps per second
 
 
 class Segment(NamedTuple):
-    """A part of the track: its name, one for when space is short, its first step, their number, and its place."""
+    """A part of the track: its name, a shorter name, its first step, the number of its steps, and its place."""
 
     name: str
     short: str

@@ -33,7 +33,7 @@ def findings() -> Iterator[str]:
             raise LogitscopeError(f"Qt cannot read the font {path}.")
         wanted, found = MONO if mono else SANS, QFontInfo(fonts.font(13, mono, bold)).family()
         if wanted != found:
-            raise LogitscopeError(f"Qt shows {found} where {wanted} is asked for.")
+            raise LogitscopeError(f"Qt uses {found} instead of {wanted}.")
     for name, theme in THEMES.items():
         app.setPalette(looks.palette(theme))
         app.setStyleSheet(looks.style_sheet(theme, 1.0))
@@ -67,7 +67,7 @@ def _picture_plugins() -> Iterator[str]:
     if len(reasons) > len(idle):
         yield f"its plugins for pictures: {', '.join(name for name in reasons if name not in idle)}"
     for name, why in idle.items():
-        yield f"{name} is left aside, no picture here needs it: {why}"
+        yield f"{name} is not used, since no picture here needs it: {why}"
 
 
 def _why_not(plugin: Path) -> str:

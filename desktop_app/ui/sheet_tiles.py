@@ -39,7 +39,7 @@ class Ground:
         return self.sheet is other.sheet and same
 
     def same_picture(self, other: "Ground") -> bool:
-        """Whether a tile of one is a tile of the other."""
+        """Whether tiles drawn from one are valid for the other."""
         one, two = self.values, other.values
         colours = one is two or (one is not None and two is not None and one.same_colours(two))
         return self.same_numbers(other) and self.theme == other.theme and colours

@@ -28,7 +28,7 @@ from desktop_app.ui.painting import draw_marks, rectangle
 from desktop_app.ui.sheet_tiles import Ground, Key, Tiles
 
 _FAR = 1e9
-_AIMED = 4.0  # a cell of at least so many pixels can be pointed at singly
+_AIMED = 4.0  # a cell at least this many pixels wide can be pointed at individually
 _STEP, _NOTCH = 1.35, 1.22  # zoom factors of a key, and of a notch of the wheel
 _FARTHEST = 3.0  # the view may be this many times as wide as the sheet
 _MOST_NUMBERS = 1200
@@ -387,7 +387,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return place
 
     def _scaled(self, sheet: Sheet, shot: Shot) -> str:
-        """The tensor whose scale is told: the pointed one, the current one where it is in sight, or the middle one."""
+        """The tensor whose scale is shown: the one pointed at, else the current one if visible, else the middle one."""
         panel = self._panel
         assert panel is not None
         if self._at is not None:
@@ -529,7 +529,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return False
 
     def _open_nearest(self) -> bool:
-        """Open the selected token's cell nearest to the middle of the view; called where the view cannot go nearer."""
+        """Open the selected token's cell nearest to the view's middle; called when the view cannot zoom in further."""
         panel = self._panel
         if panel is None or panel.sheet is None or not panel.here or not self._can_aim(panel.here[0]):
             return False
@@ -547,7 +547,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self.tiles.close()
         self.close()
 
-    def let_go(self) -> None:
+    def show_nothing(self) -> None:
         """Show nothing, and release the pass."""
         self._timer.stop()
         self._panel = self._at = None

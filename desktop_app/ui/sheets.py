@@ -44,7 +44,7 @@ class Sheets(QObject):
             sheet.show_panel(panel, theme, scale)
             sheet.show()
         for sheet in self._all[len(panels) :]:
-            sheet.let_go()
+            sheet.show_nothing()
 
     def _made(self) -> SheetView:
         sheet = SheetView(self._viewport)

@@ -99,11 +99,11 @@ class StateKeeper(QObject):
             self._look_again(before)
 
     def _look_again(self, before: State) -> None:
-        """Request the pass of the state, or view the last one as the state does."""
+        """Request the pass of the state, or update the scene of the last pass if the state needs no new one."""
         if before.asked != self.state.asked:
             self.scenes.request_soon()
         else:
-            self.scenes.look()
+            self.scenes.refresh()
 
     def undo(self) -> None:
         """Undo the last entry."""

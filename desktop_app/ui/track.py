@@ -1,4 +1,4 @@
-"""A line of places that are clicked, dragged along and gone over by keys: the base of the bars at the bottom."""
+"""A line of places to click, drag along or step through with keys: the base class of the bars at the bottom."""
 
 from collections.abc import Iterable, Mapping
 

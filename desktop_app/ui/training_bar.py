@@ -32,7 +32,7 @@ def along(training: Training, steps: Array) -> Array:
 
 def _here(training: Training, number: int | None) -> str:
     """Which of the snapshots is open, in words."""
-    return "the model itself, no snapshot" if number is None else after_steps(training.steps[number])
+    return "the trained model, not a snapshot" if number is None else after_steps(training.steps[number])
 
 
 _KEYS = {
@@ -54,7 +54,7 @@ class SnapshotTrack(Track):
         self._number: int | None = None
 
     def show_training(self, training: Training, curves: Curves, number: int | None, theme: Theme, scale: float) -> None:
-        """Show the current place in the training; no mark for a model that is none of its snapshots."""
+        """Show the current place in the training; no mark for a model that is not one of its snapshots."""
         self._training, self._curves, self._number, self._theme, self._scale = training, curves, number, theme, scale
         self.setFixedHeight(round((58 if curves.values else 30) * scale))
         count = len(training.steps)

@@ -20,7 +20,7 @@ SECONDS = 0.5
 
 
 class TrainingClip(QObject):
-    """Asks for a file and has it written in the background, from models of its own: the window goes on meanwhile."""
+    """Asks for a file and writes it in the background with separately opened models; the window stays usable."""
 
     said = Signal(str, bool)  # a sentence, and whether it stays
 
@@ -32,7 +32,7 @@ class TrainingClip(QObject):
         self.lane = ClipLane("training clip", self)
         self.lane.answered.connect(self._done)
         self.lane.failed.connect(self._fail)
-        self.lane.told.connect(self._tell)
+        self.lane.progressed.connect(self._tell)
 
     def ask(self, training: Training, number: int | None) -> None:
         """Choose a file, and write what is shown now at the snapshots; `number` is the open one's."""
@@ -53,8 +53,8 @@ class TrainingClip(QObject):
 
         def write_it(stop: Stop, out: Path) -> None:
             options = None if clip else Options(kind_of(out), theme=theme)
-            asked, state, told = scene.passes.asked, scene.state, self.lane.told.emit
-            views = views_of(training, snapshots, step.key, asked, state, stop, told)
+            asked, state, report = scene.passes.asked, scene.state, self.lane.progressed.emit
+            views = views_of(training, snapshots, step.key, asked, state, stop, report)
             if options is None:
                 jobs = frames_of(views)
                 write_clip(
@@ -69,10 +69,10 @@ class TrainingClip(QObject):
         self.said.emit(f"Drawing {out.name} …", True)
 
     def stop(self) -> None:
-        """Give up the file that is being written."""
+        """Cancel the file that is being written."""
         if self._name:
             self.lane.cancel()
-            self.said.emit(f"{self._name} is not written.", False)
+            self.said.emit(f"{self._name} was not written.", False)
             self._name = ""
 
     def _tell(self, share: float) -> None:

@@ -142,7 +142,7 @@ class Window(Frame):
         self.map.chosen.connect(c.go_to)
         self.map.command.connect(a.do)
         self.canvas.asked.connect(a.follow)
-        # The inspector's view belongs to another place than the step: commands and links to the evidence are followed.
+        # The inspector's view may belong to another place than the step: only commands and evidence links are followed.
         followed = Do | Evidence
         self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, followed) else None)
         self.files.pictures = lambda: self.canvas.titles
@@ -285,7 +285,7 @@ class Window(Frame):
         if self._with_view:
             self.say(self._with_view, lasting=True)
             self._with_view = ""
-        # A moved slider must not redraw a block's heads: a view is remade only if what it is made from changes.
+        # A moved slider must not redraw a block's heads: a view is rebuilt only if its inputs change.
         hidden, every_number = self.telling.covered, self.settings.every_number
         made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on, hidden, every_number)
         missing = not all(scene.has(want) for want in wants_of(scene, step))

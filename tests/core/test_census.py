@@ -74,7 +74,9 @@ def test_a_value_of_low_rank_saves_what_a_whole_matrix_would_take():
     assert low.saved == 144 * (589_824 - 98_304) == 70_778_880
     # A single head as wide as the model costs twice what one matrix would.
     assert low_rank(parse_config({"n_embd": 6, "n_head": 1, "n_layer": 1}, "c")).saved == -36
-    panel = next(p for p in panels(census_view("x", gpt2_sizes()["GPT-2 small"]).content) if "value matrices" in p.title)
+    panel = next(
+        p for p in panels(census_view("x", gpt2_sizes()["GPT-2 small"]).content) if "value matrices" in p.title
+    )
     assert [bar.text for bar in panel.bars] == ["98,304", "589,824"] and "70,778,880 fewer" in panel.bars[0].remark
 
 

@@ -288,7 +288,7 @@ def test_a_model_that_is_none_of_its_snapshots_has_no_mark_and_comes_after_the_l
     desk.window.do("workspace:training")
     desk.settle()
     bar = desk.window.training_bar
-    assert desk.window.training.number is None and bar.step.text() == "The model itself, no snapshot"
+    assert desk.window.training.number is None and bar.step.text() == "The trained model, not a snapshot"
     assert "The trained model, not one of its snapshots" in desk.words()
     desk.window.do("snapshot_next")
     desk.settle()
@@ -446,7 +446,7 @@ def test_the_same_button_draws_the_first_this_and_the_last_side_by_side(taught, 
 def test_an_export_is_stopped_and_nothing_is_written(taught, tmp_path):
     export_to(taught, tmp_path / "a.gif")
     taught.window.do("stop")
-    assert taught.notice() == "a.gif is not written."
+    assert taught.notice() == "a.gif was not written."
     taught.until(lambda: not taught.window.training.clip.lane.busy)
     assert list(tmp_path.iterdir()) == []
 

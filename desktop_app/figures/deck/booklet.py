@@ -12,9 +12,9 @@ from desktop_app.figures.paper import HEIGHT, WIDTH
 from desktop_app.figures.theme import THEMES, Theme
 
 _MARGIN = 48.0
-_SCALE = 9.5 / 13  # points for one design unit, for body text of 9.5 points
+_SCALE = 9.5 / 13  # points per design unit, for body text of 9.5 points
 _SHRINK = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-_DENSITY = 4.0  # pixels a point, for large heatmaps
+_DENSITY = 4.0  # pixels per point, for large heatmaps
 
 _CELLS = 1024  # larger heatmaps are drawn as pictures: many thousands of cells a page make a booklet slow
 BATCH = 12

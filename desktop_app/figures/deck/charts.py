@@ -21,7 +21,7 @@ from desktop_app.figures.xml_text import escape
 PERCENT = '[=0]0 %;[<0.00005]"<0.01 %";0.00 %'
 """A number format for shares: always percent with the same number of decimals, so that a column can be compared."""
 NEARLY_ALL = '[<0.00005]"<0.01 %";[<0.99995]0.00 %;">99.99 %"'
-"""The same for charts in which a share is just below 1: a format has room for two conditions only."""
+"""The same for charts in which a share is just below 1: a format can have only two conditions."""
 NUMBER = '0.000;"−"0.000;0'
 _DRAWN = "▸ "
 _SHORT = 20  # characters: longer words would take the chart's width
@@ -97,7 +97,7 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
     measured = panel.peers or panel.bars
     least = min(bar.value for bar in measured) - panel.base
     most = max(panel.reach, *(max(bar.value, bar.outline or panel.base) - panel.base for bar in measured))
-    # Numbers stand at the ends of their bars and need room there; below the base that is beside the names.
+    # Numbers are at the ends of their bars and need space there; for bars below the base that is next to the names.
     amounts.minimum_scale = panel.base + (0 if least >= 0 else least - 0.3 * max(-least, most))
     amounts.maximum_scale = panel.base + (most + 0.25 * max(-least, most) if most > 0 else 0)
     if panel.base:

@@ -53,7 +53,7 @@ class Lecture:
         try:
             frame = build(self._material)
         except LogitscopeError as reason:  # for example an edited pass, whose attention scores cannot be decomposed
-            log.info("no slide of %s: %s", build.__name__, reason)
+            log.info("%s made no slide: %s", build.__name__, reason)
             return None
         return None if frame is None else (part, frame)
 

@@ -1,4 +1,4 @@
-"""Slides of a lecture on what the blocks do: a look of a head, and where the prediction arises."""
+"""Slides of a lecture on what the blocks do: what a head attends to, and where the prediction arises."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ from desktop_app.gpt2.sampling import Ranked
 
 
 def previous(own: Material) -> Frame | None:
-    """The head that looks at the token before, if there is one."""
+    """The head that attends to the previous token, if there is one."""
     found = measured.previous_token(own.scene)
     if found is None:
         return None
@@ -66,7 +66,7 @@ def _of_look(own: Material, look: Look) -> dict[str, object]:
 
 
 def ask_look(own: Material) -> Frame | None:
-    """The question where the chosen head looks."""
+    """The question which key the chosen head attends to."""
     if own.look is None or own.look.query < 2:
         return None
     shown = _shaded(own, own.look)
@@ -79,7 +79,7 @@ def ask_look(own: Material) -> Frame | None:
 
 
 def looks(own: Material) -> Frame | None:
-    """Where the chosen head looks."""
+    """Which key the chosen head attends to."""
     look, scene = own.look, own.scene
     if look is None:
         return None
@@ -93,7 +93,7 @@ def looks(own: Material) -> Frame | None:
 
 
 def writers(own: Material) -> Frame | None:
-    """What wrote the vector that the chosen head looks for."""
+    """What wrote the key that the chosen head attends to."""
     if own.look is None:
         return None
     found = measured.writers_of_key(own.scene, own.look)

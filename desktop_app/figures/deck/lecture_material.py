@@ -72,7 +72,7 @@ class Material:
 
     @cached_property
     def look(self) -> Look | None:
-        """The look of a head that is shown; None if no head has a clear target."""
+        """The head that the lecture shows, with the key that it attends to; None if no head has a clear target."""
         if self.chosen is not None:
             return measured.look_of(self.scene, *self.chosen)
         return measured.worth_showing(self.scene, self.heads)

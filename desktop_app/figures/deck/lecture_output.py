@@ -54,7 +54,7 @@ def following(own: Material) -> Frame | None:
 
 
 def temperature(own: Material) -> Frame:
-    """What the temperature does to them."""
+    """What the temperature does to the probabilities of the next token."""
     scene, sampling = own.scene, own.scene.state.sampling
     chosen = sampling.temperature if sampling.temperature != 1 and not sampling.greedy else _MILD
     made = stages(scene.ranked, replace(sampling, temperature=chosen, greedy=False))
@@ -83,7 +83,7 @@ def temperature(own: Material) -> Frame:
 
 
 def cuts(own: Material) -> Frame | None:
-    """What top-k and top-p leave of them."""
+    """Which next tokens top-k and top-p keep."""
     scene, sampling = own.scene, own.scene.state.sampling
     if sampling.greedy or (not sampling.top_k and sampling.top_p >= 1):
         sampling = replace(sampling, greedy=False, top_k=40, top_p=0.9)

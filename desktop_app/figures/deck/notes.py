@@ -57,7 +57,7 @@ def _of_tensors(scene: Scene, step: Step) -> Iterator[str]:
         where = int(np.argmax(finite))
         index = tuple(where if p is None else p for p in place)
         readout = describe(scene, name, index)
-        most = "" if values.size == 1 else "the largest in size, "
+        most = "" if values.size == 1 else "the largest in magnitude, "
         yield f"{name} [{', '.join(axes)}]: {most}{readout.value} ({readout.place})"
 
 

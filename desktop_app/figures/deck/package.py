@@ -194,7 +194,7 @@ def _kinds(tree: Any, path: Path) -> Any:
         elif element.tag == f"{_TYPES}Default":
             defaults[element.get("Extension", "").lower()] = kind
         else:
-            raise ExportError(f"{path} is damaged: its list of content types holds something else; save it again.")
+            raise ExportError(f"{path} is damaged: its list of content types contains something else; save it again.")
         _refuse_macros(kind, path)
 
     def kind_of(name: str) -> str:
@@ -205,7 +205,7 @@ def _kinds(tree: Any, path: Path) -> Any:
 
 def _refuse_macros(kind: str, path: Path) -> None:
     if any(word in kind.lower() for word in _MACROS):
-        raise ExportError(f"{path} holds macros, which a deck does not take over; save it as .pptx or .potx.")
+        raise ExportError(f"{path} contains macros, which a deck must not have; save it as .pptx or .potx.")
 
 
 def _relations(tree: Any, source: str, by_name: dict[str, str], path: Path) -> dict[str, tuple[str, str, bool]]:
@@ -241,7 +241,7 @@ def _kept(package: _Package) -> Iterator[_Part]:
     mains = [target for kind, target, _ in top.relations.values() if kind.endswith("/officeDocument")]
     main = package.part(mains[0]) if mains else None
     if main is None or main.tree is None or main.kind not in map(_MAIN.format, _MAINS):
-        raise ExportError(f"{path} is damaged, or no presentation; save the template as .pptx or .potx.")
+        raise ExportError(f"{path} is damaged, or not a presentation; save the template as .pptx or .potx.")
     main.kind = _MAIN.format("presentation")
     top.relations = {
         name: row for name, row in top.relations.items() if row[1] == main.name or row[0].endswith("/core-properties")

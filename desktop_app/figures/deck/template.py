@@ -58,7 +58,9 @@ def read_template(path: Path, theme: str | None = None) -> Design:
     try:
         return _design(_open(data), data, path, theme)
     except damage as reason:
-        raise ExportError(f"{path} is damaged, or no presentation: {type(reason).__name__}; save it again.") from reason
+        raise ExportError(
+            f"{path} is damaged, or not a presentation: {type(reason).__name__}; save it again."
+        ) from reason
 
 
 def _design(deck: Any, data: bytes, path: Path, theme: str | None) -> Design:

@@ -80,7 +80,7 @@ def tell(stop: Stop, where: str, model: Model) -> Told:
 
 
 def slides(story: Story, open_model: Open, *, language: str = ENGLISH, captions: bool = True) -> Iterator[Slide]:
-    """Every slide of a story, made when it is asked for. Raises LogitscopeError for a stop that cannot be shown."""
+    """Every slide of a story, created on demand. Raises LogitscopeError for a stop that cannot be shown."""
     return (slide for slide, _ in leaves(story, open_model, language=language, captions=captions))
 
 

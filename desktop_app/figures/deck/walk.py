@@ -156,7 +156,7 @@ def slides(
     captions: bool = True,
     language: str = ENGLISH,
 ) -> Iterator[Slide]:
-    """Each item of the walk as a slide, made when it is asked for; `model` computes what workspaces need.
+    """Each item of the walk as a slide, created on demand; `model` computes what workspaces need.
 
     `language` applies to titles, leads, labels and captions; the explanations in the notes stay English.
     """
