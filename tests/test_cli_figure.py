@@ -409,7 +409,7 @@ FORMS = {
     ("look", "--look", "raw"): "largest sums first; scale included",
     ("look", "--look-parts", "kinds"): "MLPs",
     ("look", "--key", "2"): "why '?' at 5 looks at 'c' at 2",
-    ("flow", "--threshold", "0.1"): "lines of 10 % and more",
+    ("flow", "--threshold", "0.1"): "lines of 10 % or more",
 }
 """Workspace, option and value -> words that the figure shows only with this value."""
 

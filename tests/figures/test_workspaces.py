@@ -222,7 +222,7 @@ def test_a_number_of_a_workspace_is_drawn_by_name(model, scenes, key, cell):
         ("heads.head[0,0]", "its scores are, like heads.previous"),
         ("heads.summary[1,0]", "neither is shown"),
         ("why.term[9999]", "There is no why.term[9999]"),
-        ("look.raw[0,99,0]", "no such parts"),
+        ("look.raw[0,99,0]", "does not have these parts"),
         ("map.token[301]", "There is no map.token[301]"),
         ("superposition.up[0,999,1]", "no neuron 999"),
         ("superposition.pair[0,301]", "There is no superposition.pair[0, 301]"),
