@@ -52,8 +52,8 @@ def _print(opened: Opened, found: "Score") -> None:
     order = sorted(range(len(flat)), key=lambda n: -abs(flat[n]))
     rows = [["query part", "key part", "term"]]
     for n in order[:_SHOWN]:
-        query, key = divmod(n, width)
-        rows.append([found.query_parts[query].name, found.key_parts[key].name, f"{flat[n]:+.4f}"])
+        row, column = divmod(n, width)
+        rows.append([found.query_parts[row].name, found.key_parts[column].name, f"{flat[n]:+.4f}"])
     rest = order[_SHOWN:]
     if rest:
         rows.append([f"the other {len(rest):,}", "", f"{flat[rest].sum():+.4f}"])

@@ -144,10 +144,10 @@ class Side:
 
 def sides(score: Score, parts: str, *, relative: bool) -> tuple[Side, Side]:
     """The parts of both sides grouped according to the option, the largest sums first."""
-    asked, answered = score.by_query_part(relative=relative), score.by_key_part(relative=relative)
+    by_query, by_key = score.by_query_part(relative=relative), score.by_key_part(relative=relative)
     return (
-        _side(score.query_parts, parts, asked, Phrase("whole query")),
-        _side(score.key_parts, parts, answered, Phrase("whole key")),
+        _side(score.query_parts, parts, by_query, Phrase("whole query")),
+        _side(score.key_parts, parts, by_key, Phrase("whole key")),
     )
 
 
