@@ -16,6 +16,7 @@ _NAMES = 18.0  # height of a line of words above the axes
 _LISTED = 6
 _SWATCH, _APART = 19.0, 16.0  # before a name of a legend, with the gap after it, and between names
 _REACH = 8.0
+_STOPS = 40.0  # width of the scale at the side of panels whose axes are alike
 
 _LINE_HUES = (Hue.ACCENT, Hue.KEY, Hue.VALUE, Hue.MLP, Hue.QUERY, Hue.RESIDUAL)
 """The colours of several named lines, in order."""
@@ -64,6 +65,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     colours = [theme.hues[h] for h in _LINE_HUES] if panel.line_names else [theme.hues[panel.hue]]
     _legend(panel, legend, colours, body, page)
     written = page.u(_NAMES) * len(legend)
+    left = max(left, page.u(_STOPS)) if panel.stops else left
     top = page.u(4) + written + _above(panel, outside, body.inset(left=left, top=written), page)
     names = 0.0 if legend else _widest(panel, page)
     right = page.u(14) + (names + page.u(8) if names else 0)
@@ -144,7 +146,8 @@ def _legend_rows(panel: CurvePanel, body: Rect, page: Page) -> list[list[int]]:
     if not panel.line_names or panel.lines == ():
         return []
     high = body.h - page.u(60)
-    if _widest(panel, page) <= body.w / 4 and len(panel.line_names) * page.u(14) <= high:
+    # Curves over a training stand one below the other: their axes begin and end alike, so names are never beside them.
+    if not panel.stops and _widest(panel, page) <= body.w / 4 and len(panel.line_names) * page.u(14) <= high:
         return []
     rows: list[list[int]] = [[]]
     end = 0.0

@@ -102,8 +102,11 @@ def _packed(colour: str) -> int:
     return 0xFF000000 | red << 16 | green << 8 | blue
 
 
-def pooled_phrase(plate: Plate, units: int) -> str:
-    """What a pixel of a plate represents, where that is more than one cell."""
+def pooled_phrase(plate: Plate, units: int, *, brief: bool = False) -> str:
+    """What a pixel of a plate represents, where that is more than one cell; if `brief`, only how many."""
     rows, columns = factors(plate, units)
     rows, columns = min(rows, plate.rows), min(columns, plate.columns)
-    return "" if rows * columns == 1 else Phrase("one pixel = {1} × {2}, strongest shown, with its sign", rows, columns)
+    if rows * columns == 1:
+        return ""
+    key = "one pixel = {1} × {2}" if brief else "one pixel = {1} × {2}, strongest shown, with its sign"
+    return Phrase(key, rows, columns)

@@ -33,6 +33,7 @@ _STEP, _NOTCH = 1.35, 1.22  # zoom factors of a key, and of a notch of the wheel
 _FARTHEST = 3.0  # the view may be this many times as wide as the sheet
 _MOST_NUMBERS = 1200
 _PACE, _LEAST_S, _MOST_S = 0.24, 0.3, 1.4  # seconds per screen of travel; least and most for any travel
+_NOTES, _BESIDE = 34.0, 640.0  # height of a row of notes, and the width from which two have room side by side
 _COARSER = 8  # a stand-in for a missing tile may be this many times coarser
 
 
@@ -197,7 +198,12 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
     def _go(self, box: Box, *, at_once: bool = False, whole: bool = False, margin: float = 0.06) -> None:
         shot = self.shot
-        target = framed(box, shot.rect.w, shot.rect.h, margin)
+        foot = self._foot(shot) if whole else 0.0
+        target = framed(box, shot.rect.w, shot.rect.h - foot, margin)
+        units = target.w / max(shot.rect.w, 1.0)
+        # What is free is above the sheet first: the label of the current step is there.
+        free, label = target.h - box.h, _NOTES * self._scale * units if whole else 0.0
+        target = Box(target.x, box.y - max(free / 2, min(label, free)), target.w, units * shot.rect.h)
         self._whole = whole
         self._timer.stop()
         if at_once or not self.isVisible() or not moves():
@@ -207,6 +213,11 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self._way, self._begun = way, monotonic()
         self._takes = min(_MOST_S, _LEAST_S + _PACE * length)
         self._timer.start()
+
+    def _foot(self, shot: Shot) -> float:
+        """The height of the notes at the lower edge, which cover no picture of the whole sheet if it has room."""
+        foot = (1 if shot.rect.w > _BESIDE * self._scale else 2) * _NOTES * self._scale
+        return foot if foot < shot.rect.h / 4 else 0.0
 
     def _travel(self) -> None:
         t = min(1.0, (monotonic() - self._begun) / self._takes)
@@ -348,14 +359,18 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             over.say(self._readout or self._named(plate, units), place)
         seen = [panel.sheet.plates[n] for n in panel.sheet.seen(shot.view)]
         widest = max(seen, key=lambda p: p.columns, default=None)
-        words = "" if widest is None else pooled_phrase(widest, units)
+        words, less = (
+            ("", "") if widest is None else (pooled_phrase(widest, units), pooled_phrase(widest, units, brief=True))
+        )
         middle = panel.sheet.plate_at(shot.view.x + shot.view.w / 2, shot.view.y + shot.view.h / 2)
         if middle is not None and panel.sheet.plates[middle].y < shot.view.y:  # its name is out of sight
             plate = panel.sheet.plates[middle]
-            words = plate.name if plate.head is None else f"{plate.name}, head {plate.head}"
+            words = less = plate.name if plate.head is None else f"{plate.name}, head {plate.head}"
         taken = self._say_scale(shot, page)
         if words:
             wide, high = page.width(words, size=11) + page.u(16), page.u(20)
+            if wide + page.u(24) > shot.rect.w - taken.w:  # Explain says the rest, and so does a pointed picture
+                words, wide = less, page.width(less, size=11) + page.u(16)
             beside = wide + page.u(24) <= shot.rect.w - taken.w
             corner = Rect(page.u(8), (shot.rect.h if beside else taken.y) - high - page.u(8), wide, high)
             page.fill(corner, self._theme.panel, stroke=self._theme.line, radius=page.u(10))

@@ -97,7 +97,7 @@ def test_the_first_snapshot_is_marked_at_step_zero():
 def test_of_several_curves_the_one_that_changed_most_is_marked_and_named():
     values = {"induction L0H0": np.array([0.02, 0.03]), "induction L1H0": np.array([0.01, 0.6])}
     (panel,) = measured(Curves(np.array([0, 9]), values), 9)
-    assert panel.focus[:2] == (1.0, 0.6) and panel.note == "L1H0 0.6000 here"
+    assert panel.focus[:2] == (1.0, 0.6) and panel.note == "L1H0: 0.6000 here"
 
 
 def test_a_model_that_is_none_of_its_snapshots_is_not_marked(tmp_path):

@@ -73,6 +73,18 @@ def test_all_of_the_pass_is_seen_and_in_colours(desk):
     assert sheet.panel.place.startswith("Block 1 · Head 0")
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1092, 614)])
+def test_no_note_lies_on_a_picture_of_the_whole_sheet(desk, size):
+    desk.window.resize(*size)
+    desk.settle()
+    sheet = sheet_of(desk)
+    sheet.viewport().grab()
+    shot, page = sheet.shot, Page(LIGHT, fonts.measure, sheet._scale)
+    notes = sheet._say_scale(shot, page)
+    lowest = max(shot.place(plate.box).y + shot.place(plate.box).h for plate in sheet.panel.sheet.plates)
+    assert notes.h and lowest <= notes.y and min(shot.place(p.box).y for p in sheet.panel.sheet.plates) >= 0
+
+
 def test_from_the_whole_to_a_single_number_and_back_by_the_wheel_and_a_click(desk):
     sheet = sheet_of(desk)
     name, index = "blocks.1.attn.scores", (2, 9, 4)

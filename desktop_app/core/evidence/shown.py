@@ -16,6 +16,7 @@ from desktop_app.core.analysis.parts import output_matrices
 from desktop_app.core.evidence.findings import DECILES, FROM_EACH
 from desktop_app.core.evidence.heads import result_norms
 from desktop_app.core.evidence.saved import NAME, Evidence, EvidenceError, read_evidence
+from desktop_app.core.library.training import snapshot_name
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.edit import parse_edits
@@ -37,11 +38,12 @@ OF_DECILE = (0, FROM_EACH - 1)
 def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
     """The evidence at `path` or, if that is "", in the model's folder; or a sentence that says why there is none."""
     where = Path(path) if path else checkpoint.folder / NAME
+    name = snapshot_name(checkpoint.folder) or checkpoint.name
     command = f'logitscope scan TEXTS --model "{checkpoint.folder}" --out FOLDER'
     if not path and not where.is_file():
         return Phrase(
             "There is no evidence about {1} yet. Make some with {2}, then open its folder here.",
-            checkpoint.name,
+            name,
             command,
         )
     try:
@@ -50,13 +52,11 @@ def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
         return str(reason)
     if found.digest != checkpoint.digest:
         return (
-            f"{where} is about another model, {found.model}: its weights are not those of {checkpoint.name}. Scan "
+            f"{where} is about another model, {found.model}: its weights are not those of {name}. Scan "
             f"texts with this one: {command}."
         )
     if not _fits(found, checkpoint.config):
-        return (
-            f"{where} names the weights of {checkpoint.name}, but has another shape. Scan the texts again: {command}."
-        )
+        return f"{where} names the weights of {name}, but has another shape. Scan the texts again: {command}."
     return found
 
 

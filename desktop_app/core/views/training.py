@@ -173,7 +173,7 @@ def _curves(title: str, lines: dict[str, Array], steps: Array, step: int | None,
     x = np.log10(steps + 1.0)
     marked = max(lines, key=lambda name: float(np.ptp(lines[name][np.isfinite(lines[name])])))  # it changed most
     value = next((float(v) for v, at_step in zip(lines[marked], steps, strict=True) if at_step == step), np.nan)
-    said = number(value) if len(lines) == 1 else f"{marked} {number(value)}"
+    said = number(value) if len(lines) == 1 else f"{marked}: {number(value)}"
     there = step is not None and bool(np.isfinite(value))
     return CurvePanel(
         title=Capital(title),
