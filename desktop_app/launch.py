@@ -125,10 +125,10 @@ def _odd_settings(environ: Mapping[str, str]) -> list[str]:
     found = []
     if asked and not any(name.split(":")[0] in PLATFORMS for name in asked.split(";")):
         found.append(f"QT_QPA_PLATFORM is {asked[:60]!a}; unset it, or choose one of {', '.join(PLATFORMS)}.")
-    for name in ("QT_SCALE_FACTOR", "QT_FONT_DPI"):
+    for name, (least, most) in {"QT_SCALE_FACTOR": (0.1, 20), "QT_FONT_DPI": (1, 9999)}.items():
         value = environ.get(name, "")
-        if value and not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", value):
-            found.append(f"{name} is {value[:60]!a}, which is not a number; unset it.")
+        if value and not (re.fullmatch(r"\d{1,4}(\.\d{1,9})?", value) and least <= float(value) <= most):
+            found.append(f"{name} is {value[:60]!a}; unset it, or set it to a number from {least} to {most}.")
     return found
 
 

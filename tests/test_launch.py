@@ -158,7 +158,7 @@ def test_what_is_loaded_is_not_looked_through_for_rubbish_and_what_comes_after_i
     ("name", "value"),
     [
         *(("QT_QPA_PLATFORM", value) for value in ("nonsense", ";", "eglfs", "linuxfb", "xcb\n")),
-        *(("QT_SCALE_FACTOR", value) for value in ("nan", "inf", "-1", "1e400", "two")),
+        *(("QT_SCALE_FACTOR", value) for value in ("0", "0.0", "99", "nan", "inf", "-1", "1e400", "two")),
         ("QT_FONT_DPI", "nan"),
     ],
 )

@@ -61,8 +61,10 @@ class Listing:
             self.table = tomllib.loads(text)
         except UnicodeDecodeError as reason:
             raise ExportError(f"{path} is not UTF-8 text (byte {reason.start}).") from reason
-        except (ValueError, RecursionError) as reason:
+        except (tomllib.TOMLDecodeError, RecursionError) as reason:
             raise ExportError(f"{path} is not TOML: {reason}.") from reason
+        except ValueError as reason:  # Python reads no whole number of more than 4,300 digits
+            raise ExportError(f"{path} has a number of thousands of digits; no figure has one.") from reason
         self._lines = text.splitlines()
         self._starts = [n for n, line in enumerate(self._lines) if _HEADER.match(line)]
 

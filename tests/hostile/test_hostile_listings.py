@@ -12,7 +12,7 @@ from desktop_app.gpt2.errors import ExportError
 
 FIGURE = '[[figure]]\nname = "a"\nprompt = "x"\nstep = "tokens"\n'
 HOSTILE = {
-    "a number of 5,000 digits": (FIGURE + "layer = " + "1" * 5000, "not TOML"),
+    "a number of 5,000 digits": (FIGURE + "layer = " + "1" * 5000, "thousands of digits"),
     "such a number in hex": (FIGURE + "layer = 0x" + "f" * 5000, "is too large a number"),
     "one in a list": ('[[figure]]\nname = "a"\nids = [0x' + "f" * 5000 + "]", "is too large a number"),
     "a null in a session's path": ('[[figure]]\nname = "a"\nsession = "a\\u0000b"', "null character"),
