@@ -348,7 +348,8 @@ class Measure(Protocol):
 class Page:
     """The marks and rectangles that painters add, and the settings that painters need.
 
-    `scale` enlarges every design unit; `density` is how many pixels a unit of the page will have.
+    `scale` enlarges every design unit; `density` is how many pixels a unit of the page will have. Text that has little
+    room is made smaller, but not below `least` design units.
     """
 
     theme: Theme
@@ -364,6 +365,7 @@ class Page:
     movable: list[Movable] = field(default_factory=list)
     extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels at a width
     live: bool = False  # in a window, which itself shows what can be zoomed and played
+    least: float = 7.0
 
     def u(self, size: float) -> float:
         """A size in design units (a grid of 8 units, text of 13) in units of this page."""
@@ -401,7 +403,8 @@ class Page:
         return self.measure(text, self.u(size), mono=mono, bold=bold)
 
     def fitting(self, text: str, room: float, sizes: Sequence[float], *, bold: bool = False) -> float:
-        """The first of `sizes` in which the text fits, or the last."""
+        """The first of `sizes` in which the text fits, or the last; none is smaller than `least`, but the first."""
+        sizes = [size for size in sizes if size >= self.least] or sizes[:1]
         return next((size for size in sizes if self.width(text, size=size, bold=bold) <= room), sizes[-1])
 
     def shorten(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> str:

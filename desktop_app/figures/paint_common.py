@@ -201,7 +201,7 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
     widest = max((page.width(t, size=size) for line in texts for t in line), default=0)
     if widest > w - page.u(4):
         size = size * (w - page.u(4)) / widest
-        if size < 8:
+        if size < max(8, page.least):
             return
     table = page.theme.table(levels.diverging)
     fractions = np.nan_to_num(levels.fraction(values))
@@ -218,7 +218,7 @@ def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     size = min(12.0, 0.72 * h / page.scale)
-    if size < 8 or w < page.u(26):
+    if size < max(8, page.least) or w < page.u(26):
         return
     table = page.theme.table(levels.diverging)
     fractions = np.nan_to_num(levels.fraction(values))
@@ -228,7 +228,7 @@ def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels
             x, y, room = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, w - page.u(4)
             # A text that is a little too long is made smaller before it is shortened.
             own = size * min(1.0, room / max(page.width(text, size=size, mono=True), 1e-6))
-            own = own if own >= max(8.0, _SMALLEST * size) else size
+            own = own if own >= max(8.0, page.least, _SMALLEST * size) else size
             page.words(x, y, text, size=own, on=ground, mono=True, align="center", room=room + 0.01)
 
 
@@ -259,7 +259,7 @@ def row_labels(
         if n != selected and (n % step or (near and step > 1)):
             continue
         chosen = n == selected
-        size = min(12, max(9, height / page.scale * 0.75)) if step == 1 else 10
+        size = min(12, max(9, page.least, height / page.scale * 0.75)) if step == 1 else 10
         page.words(
             rect.x + rect.w - page.u(6),
             rect.y + (n + 0.5) * height,

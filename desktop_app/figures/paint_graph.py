@@ -24,9 +24,9 @@ _MARGIN = 22  # between the lowest level and the labels of columns
 
 
 def graph_extent(panel: GraphPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: a fixed one for each level, and the column labels under them."""
+    """Least and wanted height: a fixed one for each level with a name, and the column labels under them."""
     fixed = heading_height(panel) + _LEGEND + _label_room(panel, width, page) * _SIN / page.scale + 34
-    levels = len(panel.level_labels)
+    levels = sum(bool(words) for words in panel.level_labels)
     return fixed + max(90, _LEVEL * levels), fixed + max(240, 1.7 * _LEVEL * levels)
 
 

@@ -81,11 +81,12 @@ class StoryBar(QWidget):
 
     def show_question(self, question: Question | None, verdict: str, *, done: bool) -> None:
         """Ask a question, or none. `verdict` is the reply to the answers so far; `done` ends the question."""
-        self.ask.setText("" if question is None else question.ask)
+        asking = question is not None and not done
+        how = " Click a token of the text above." if question is not None and asking and question.kind == LOOK else ""
+        self.ask.setText("" if question is None else question.ask + how)
         self.ask.setVisible(question is not None)
         self.verdict.setText(verdict)
         self.verdict.setVisible(bool(verdict))
-        asking = question is not None and not done
         self.reveal.setVisible(asking)
         self.guess.setVisible(asking and question is not None and question.kind == NEXT)
         if question != self._question:

@@ -62,12 +62,11 @@ def test_titles_say_what_the_pass_holds(blue):
     trace, tokenizer = scene.trace, scene.tokenizer
     probs = softmax(trace.logits(-1))
     top = int(probs.argmax())
-    assert slides["next"].title == f"The likeliest is {tokenizer.quoted(top)}, with {100 * probs[top]:.2f} %"
+    assert slides["next"].title == f"The likeliest token is {tokenizer.quoted(top)}, with {100 * probs[top]:.2f} %"
     cooler = softmax(np.asarray(trace.logits(-1), np.float64) / 0.8)
     assert f"from {100 * probs[top]:.2f} % to {100 * cooler[top]:.2f} %" in slides["temperature"].title
-    layer, head, good, count = map(
-        int, re.fullmatch(r"L(\d)H(\d) looks one token back, (\d+) of (\d+) times", slides["previous"].title).groups()
-    )
+    said = re.fullmatch(r"L(\d)H(\d) looks one token back (\d+) times out of (\d+)", slides["previous"].title)
+    layer, head, good, count = map(int, said.groups())
     pattern = trace[f"blocks.{layer}.attn.pattern"][head]
     assert (good, count) == (sum(pattern[q].argmax() == q - 1 for q in range(1, len(trace))), len(trace) - 1)
     found = re.match(r"L(\d)H(\d) looks at what came after the earlier '·blue': '·creature', ([\d.]+) %",
@@ -77,7 +76,7 @@ def test_titles_say_what_the_pass_holds(blue):
     rows = np.asarray(scene.checkpoint.weights["embed.W_E"], np.float64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     near = np.argsort(-(rows @ rows[trace.ids[-1]]))[1:4]
-    assert slides["embed"].title == "Nearest to '·blue' stand {}, {} and {}".format(*map(tokenizer.quoted, near))
+    assert slides["embed"].title == "{}, {} and {} are closest to '·blue'".format(*map(tokenizer.quoted, near))
 
 
 def test_the_title_about_a_missing_head_is_what_the_pass_without_it_gives(blue, bundled):
@@ -100,7 +99,7 @@ def test_the_mean_loss_is_that_of_every_position(blue):
     ids = scene.trace.ids
     losses = [-np.log(softmax(logits[n])[ids[n + 1]]) for n in range(len(ids) - 1)]
     right = sum(int(logits[n].argmax()) == ids[n + 1] for n in range(len(ids) - 1))
-    assert slides["positions"].title == f"Every token is an example: {right} of {len(ids) - 1} were guessed"
+    assert slides["positions"].title == f"Every token is an example; the model guessed {right} of {len(ids) - 1}"
     assert f"is {np.mean(losses):.2f}." in slides["positions"].lead
 
 
@@ -165,7 +164,7 @@ def test_what_is_written_is_readable_in_the_file_itself(bundled, blue, tmp_path)
     assert set(re.findall('latin typeface="([^"]+)"', theme)) == {"Arial"}, "a face that every program has"
     for slide, what in zip(deck.slides, walk, strict=True):
         for chart in (shape.chart for shape in slide.shapes if shape.has_chart):
-            numbers = chart.plots[0].series[0].data_labels.number_format
+            numbers = chart.plots[0].series[-1].data_labels.number_format
             assert ("%" in numbers) == (what.key not in ("embed", "writers")), what.key
         sizes = [int(size) for size in slide._element.xpath(".//@sz") if str(size).isdigit()]
         assert all(size >= Pt(12).pt * 100 for size in sizes), slide.shapes.title.text_frame.text
@@ -231,7 +230,7 @@ def test_a_story_is_a_slide_for_each_stop_and_two_for_a_question(capfd, tmp_path
     assert cli.main(["deck", "--story", str(story), "--out", str(out), "--jobs", "1"]) == 0, capfd.readouterr()
     deck = Presentation(out)
     titles = [slide.shapes.title.text_frame.text for slide in deck.slides]
-    assert titles == ["Two blues", "Where does it look?", "It looks back", "Wrong", "Two blues (2)"]
+    assert titles == ["Two blues", "Where does it look?", "It looks back", "Wrong", "Summary: Two blues"]
     notes = [slide.notes_slide.notes_text_frame.text for slide in deck.slides]
     assert notes[2].startswith("Point at: the dark token") and "Not so here: the text is 3 tokens." in notes[3]
     assert "position 5" in notes[1], "the answer is for whoever speaks"

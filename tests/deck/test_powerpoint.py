@@ -72,7 +72,7 @@ def test_a_cut_is_a_line_between_bars_and_what_is_cut_is_zero(build, tiny):
     scene = scene_of(tiny, "The cat sat")
     scene = scene_of(tiny, "The cat sat", sampling=scene.state.with_sampling(top_k=3).sampling)
     chart = charts(opened(build(scene, ["top_k"])).slides[0])[1]
-    names, (now, before) = list(chart.plots[0].categories), (list(s.values) for s in chart.plots[0].series)
+    names, (before, now) = list(chart.plots[0].categories), (list(s.values) for s in chart.plots[0].series)
     line = next(n for n, name in enumerate(names) if name.startswith("—"))
     assert line == 3 and now[line] is None and before[line] is None
     assert sum(now[:3]) == pytest.approx(1) and now[4] == 0 and before[4] > 0

@@ -91,7 +91,8 @@ def test_a_slider_that_is_moved_changes_the_shares(scene, page, firefox):
 def test_the_answer_is_covered_until_the_question_is_answered(page, firefox):
     firefox.open(page)
     look = (
-        "const ask = document.querySelector('.ask'), after = ask.closest('section').nextElementSibling;"
+        "const ask = document.querySelector('.options').closest('.ask');"
+        "const after = ask.closest('section').nextElementSibling;"
         "const said = () => [after.classList.contains('covered'), getComputedStyle(after.querySelector('h2')).display,"
         "ask.querySelector('.verdict').textContent];"
     )
@@ -109,7 +110,7 @@ def test_a_typed_token_is_graded(page, firefox):
         "form.querySelector('input').value = 'creature';"
         "form.requestSubmit(); return ask.querySelector('.verdict').textContent"
     )
-    assert said.startswith("Right. The likeliest is '·creature'")
+    assert said.startswith("Right. The likeliest token is '·creature'")
 
 
 def test_the_pointer_reads_the_cell_under_it_and_a_click_opens_it(scene, page, firefox):

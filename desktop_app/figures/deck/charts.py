@@ -1,4 +1,7 @@
-"""Bars as a native PowerPoint chart that can be edited, with its numbers in an embedded spreadsheet."""
+"""Bars as a native PowerPoint chart that can be edited, with its numbers in an embedded spreadsheet.
+
+A value before a cut is a framed bar of its own above the other, so that neither crosses the other's number.
+"""
 
 import datetime
 import io
@@ -23,7 +26,11 @@ PERCENT = '[=0]0 %;[<0.00005]"<0.01 %";0.00 %'
 NEARLY_ALL = '[<0.00005]"<0.01 %";[<0.99995]0.00 %;">99.99 %"'
 """The same for charts in which a share is just below 1: a format can have only two conditions."""
 NUMBER = '0.000;"−"0.000;0'
+WHOLE = '#,##0;"−"#,##0;0'
 _DRAWN = "▸ "
+_GAP = 0.45  # between categories, in bars
+_LEGEND = 2.5  # height of the legend, in type sizes
+_LINE = 0.9  # type size of numbers at bars, in heights of a bar
 _SHORT = 20  # characters: longer words would take the chart's width
 _WRITTEN = datetime.datetime(2000, 1, 1)
 
@@ -47,7 +54,7 @@ def _lines(panel: BarsPanel, above: int) -> list[Row]:
 
 def _format(panel: BarsPanel) -> str:
     if not all(isinstance(bar.text, Percent) for bar in panel.bars):
-        return NUMBER
+        return WHOLE if all(float(bar.value).is_integer() for bar in panel.bars) else NUMBER
     return NEARLY_ALL if any(0.99995 <= bar.value < 1 for bar in panel.bars) else PERCENT
 
 
@@ -58,9 +65,9 @@ def add_chart(shapes: Any, piece: Chart, theme: Theme, name: str) -> None:
     before = any(bar.outline is not None for bar in panel.bars)
     data = CategoryChartData(number_format=escape(numbers))  # python-pptx writes it into its XML unescaped
     data.categories = [category for category, _, _ in rows]
-    data.add_series(clean(panel.filled or panel.title) or "value", [value for _, value, _ in rows])
     if before:
         data.add_series(_before_words(panel), [outline for _, _, outline in rows])
+    data.add_series(clean(panel.filled or panel.title) or "value", [value for _, value, _ in rows])
     place = [round(v * EMU) for v in (piece.place.x, piece.place.y, piece.place.w, piece.place.h)]
     frame = shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *place, data)
     frame.name = name
@@ -84,7 +91,7 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
         chart.legend.position = XL_LEGEND_POSITION.BOTTOM
         chart.legend.include_in_layout = False
     plot = chart.plots[0]
-    plot.gap_width, plot.overlap, plot.vary_by_categories = 45, 100, False
+    plot.gap_width, plot.overlap, plot.vary_by_categories = round(100 * _GAP), 0, False
     names = chart.category_axis
     names.reverse_order = True
     names.tick_label_position = XL_TICK_LABEL_POSITION.LOW
@@ -102,24 +109,36 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
     amounts.maximum_scale = panel.base + (most + 0.25 * max(-least, most) if most > 0 else 0)
     if panel.base:
         amounts.crosses_at = panel.base
-    series = plot.series[0]
+    *framed, series = plot.series
+    size = _number_size(piece, len(plot.categories)) if before else piece.size
     series.invert_if_negative = False
     _paint(series.format, theme.hues[panel.hue])
-    labels = series.data_labels
-    labels.show_value = True
-    labels.position = XL_LABEL_POSITION.OUTSIDE_END
-    labels.number_format, labels.number_format_is_linked = numbers, False
-    labels.font.size = Pt(round(piece.size, 1))
-    labels.font.color.rgb = _rgb(theme.ink)
+    _number(series, numbers, size, theme.ink)
     cut = [n for n, bar in zip(_places(panel), panel.bars, strict=True) if not bar.kept]
     for n in cut:
         _paint(series.points[n].format, theme.faint)
-    if before:
-        frame = plot.series[1]
+    for frame in framed:
         frame.invert_if_negative = False
         frame.format.fill.background()
         frame.format.line.color.rgb = _rgb(theme.ink)
         frame.format.line.width = Pt(1)
+        _number(frame, numbers, size, theme.dim)
+
+
+def _number(series: Any, numbers: str, size: float, colour: str) -> None:
+    """Write each bar's number at its end."""
+    labels = series.data_labels
+    labels.show_value = True
+    labels.position = XL_LABEL_POSITION.OUTSIDE_END
+    labels.number_format, labels.number_format_is_linked = numbers, False
+    labels.font.size = Pt(round(size, 1))
+    labels.font.color.rgb = _rgb(colour)
+    labels._element.txPr.bodyPr.set("wrap", "none")  # LibreOffice breaks "97.51 %" in two otherwise
+
+
+def _number_size(piece: Chart, rows: int) -> float:
+    """The type size at which numbers of two bars a row do not touch each other."""
+    return min(piece.size, max(piece.least, _LINE * (piece.place.h - _LEGEND * piece.size) / rows / (2 + _GAP)))
 
 
 def _places(panel: BarsPanel) -> list[int]:

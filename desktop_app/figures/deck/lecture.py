@@ -99,6 +99,7 @@ def _titled(slide: Slide, title: str) -> Slide:
 
 _ORDER: tuple[tuple[str, Callable[[Material], Frame | None]], ...] = (
     ("begin", lecture_input.title),
+    ("begin", lecture_output.ask_next),
     ("begin", lecture_input.whole),
     ("input", lecture_input.tokens),
     ("input", lecture_input.embed),
@@ -109,11 +110,13 @@ _ORDER: tuple[tuple[str, Callable[[Material], Frame | None]], ...] = (
     ("attention", lecture_blocks.without),
     ("mlp", lecture_blocks.mlp),
     ("mlp", lecture_blocks.arising),
-    ("output", lecture_output.ask_next),
     ("output", lecture_output.following),
     ("output", lecture_output.temperature),
     ("output", lecture_output.cuts),
     ("output", lecture_output.draw),
     ("output", lecture_output.positions),
 )
-"""Part of the lecture and the function that makes its slide, in order; a closing slide follows them."""
+"""Part of the lecture and the function that makes its slide, in order; a closing slide follows them.
+
+What the text goes on with is asked before any slide says it.
+"""

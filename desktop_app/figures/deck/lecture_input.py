@@ -23,7 +23,7 @@ from desktop_app.figures.deck.lecture_material import BARS, SHADED, Frame, Mater
 from desktop_app.figures.deck.walk import TITLE
 from desktop_app.gpt2.phrase import Count
 
-_CHIPS, _MERGES = 48, 6
+_CHIPS, _MERGES = 48, 5
 _OPENS_WITH = 90  # characters of the end of a text that the first slide quotes
 
 
@@ -86,8 +86,9 @@ def _merges(own: Material) -> TextPanel | None:
     """How the text's token with the most merges was assembled."""
     tokenizer = own.scene.tokenizer
     token = max(own.scene.trace.ids, key=lambda t: len(tokenizer.merge_steps(t)))
-    steps = tokenizer.merge_steps(token)[:_MERGES]
-    lines = tuple(Line(f"{n}", "  ".join(step.pieces)) for n, step in enumerate(steps, 1))
+    steps = tokenizer.merge_steps(token)
+    first = max(0, len(steps) - _MERGES)
+    lines = tuple(Line(f"{n}", "  ".join(step.pieces)) for n, step in enumerate(steps[first:], first + 1))
     return TextPanel(title=own.word("merges", token=own.quoted(token)), lines=lines) if lines else None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from desktop_app.core.cover import HIDDEN
 from desktop_app.core.levels import share_text, unit
-from desktop_app.core.panels import Bar, BarsPanel, ShadedPanel, column, panels_of
+from desktop_app.core.panels import Array, Bar, BarsPanel, Box, RulerPanel, ShadedPanel, column, panels_of
 from desktop_app.core.questions import NEXT
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.figures.deck.lecture_material import BARS, SHADED, Frame, Material, likeliest, plain
@@ -93,17 +93,6 @@ def cuts(own: Material) -> Frame | None:
     names = [own.word("top_k", k=sampling.top_k)] if sampling.top_k else []
     names += [own.word("top_p", p=f"{sampling.top_p:g}")] if sampling.top_p < 1 else []
     kept = made.n_kept
-    shown = range(min(BARS, len(scene.ranked))) if kept < BARS else [*range(BARS - 2), kept - 1, kept]
-    bars = tuple(
-        Bar(
-            f"{own.quoted(int(scene.ranked.order[n]))} {n + 1}",
-            float(made.final[n]) if n < kept else 0.0,
-            share_text(float(made.final[n]) if n < kept else 0.0),
-            outline=float(made.probs_scaled[n]),
-            kept=n < kept,
-        )
-        for n in shown
-    )
     values = {
         "cuts": own.word("and").join(names),
         "kept": Count(kept),
@@ -111,8 +100,27 @@ def cuts(own: Material) -> Frame | None:
         "last": own.quoted(int(scene.ranked.order[kept - 1])),
         "lost": share_text(max(0.0, 1 - float(made.probs_scaled[:kept].sum()))),
     }
-    panel = BarsPanel(bars=bars, outlined=own.word("before"), filled=own.word("after"))
-    return Frame("cuts", column(panel), values, sampled=sampling == scene.state.sampling)
+    shown = cut_to(own, kept, made.probs_scaled, made.final)
+    return None if shown is None else Frame("cuts", shown, values, sampled=sampling == scene.state.sampling)
+
+
+def cut_to(own: Material, kept: int, before: Array, after: Array) -> Box | None:
+    """The likeliest tokens and those around a cut that keeps `kept`, by rank; None if nothing is cut."""
+    count = len(own.scene.ranked)
+    if kept >= count:
+        return None
+    shown = range(min(BARS, count)) if kept < BARS else [*range(BARS - 2), kept - 1, kept]
+    bars = tuple(
+        Bar(
+            f"{own.quoted(int(own.scene.ranked.order[n]))} {n + 1}",
+            float(after[n]) if n < kept else 0.0,
+            share_text(float(after[n]) if n < kept else 0.0),
+            outline=float(before[n]),
+            kept=n < kept,
+        )
+        for n in shown
+    )
+    return column(BarsPanel(bars=bars, outlined=own.word("before"), filled=own.word("after")))
 
 
 def draw(own: Material) -> Frame | None:
@@ -122,7 +130,8 @@ def draw(own: Material) -> Frame | None:
         return None
     step = find_step("draw", scene.config)
     ruler = panels_of(build_view(plain(scene, scene.layer), step).content)
-    ruled = replace(next(iter(ruler)), title="", note="", hint="")
+    ruled = next(panel for panel in ruler if isinstance(panel, RulerPanel))
+    ruled = replace(ruled, title="", note="", hint="", labels=tuple(map(own.say, ruled.labels)))
     first = max(0, min(scene.landed - 3, scene.stages.n_kept - 6))
     bars = tuple(
         Bar(

@@ -22,7 +22,8 @@ STEP_LAYOUT = "Step"
 FOOT = 12.0
 """Type size in points of caption, slide number and place: the smallest text on a slide."""
 
-_TITLE = Rect(40, 38, 880, 40)
+HEADLINE, LEAD_AT = Rect(40, 38, 880, 40), Rect(40, 82, 880, 40)
+"""Where the title stands, and the sentences under it."""
 NAMESPACES = (
     'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
     'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" '
@@ -162,7 +163,7 @@ def _master(theme: Theme, layouts: int) -> str:
         '<a:lvl1pPr algn="l"><a:lnSpc><a:spcPct val="95000"/></a:lnSpc><a:buNone/><a:defRPr sz="2800" b="1">'
         '<a:solidFill><a:schemeClr val="tx1"/></a:solidFill><a:latin typeface="+mj-lt"/></a:defRPr></a:lvl1pPr>'
     )
-    shapes = _heading(_TITLE) + _body(1, CONTENT, master=True) + _foot(theme)
+    shapes = _heading(HEADLINE) + _body(1, CONTENT, master=True) + _foot(theme)
     return (
         f'{_HEAD}<p:sldMaster {NAMESPACES}><p:cSld><p:bg><p:bgPr><a:solidFill><a:schemeClr val="bg1"/></a:solidFill>'
         f"<a:effectLst/></p:bgPr></p:bg><p:spTree>{_TREE}{shapes}</p:spTree></p:cSld><p:clrMap {colours}/>"
@@ -260,7 +261,7 @@ def _step(theme: Theme) -> str:
             style=_level(FOOT, accent, bold=True), prompt="Where in the walk",
         )
         + _placeholder(
-            "Lead", 5, "body", index=LEAD, rect=Rect(40, 82, 880, 40), anchor="t", style=_level(15, dim), prompt="Lead"
+            "Lead", 5, "body", index=LEAD, rect=LEAD_AT, anchor="t", style=_level(15, dim), prompt="Lead"
         )
         + _foot()
     )  # fmt: skip

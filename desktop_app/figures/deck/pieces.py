@@ -10,11 +10,17 @@ import numpy as np
 from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.levels import Levels, cell_text, short
 from desktop_app.core.panels import (
+    AnyPanel,
     BarsPanel,
     Box,
     GridPanel,
     MultiplesPanel,
     Panel,
+    ProsePanel,
+    RulerPanel,
+    ShadedPanel,
+    TextPanel,
+    TokensPanel,
     row,
 )
 from desktop_app.figures.kinds import KINDS
@@ -34,11 +40,15 @@ SLACK = 1.15
 LEAST_TEXT = 12.0
 """Points: the smallest text on a lecture's slide of 960 by 540 points."""
 LARGE = LEAST_TEXT / 10  # the smallest text of a panel is 10 design units
+_LARGER = (1.8, 1.6, 1.4)
+"""Scales of a lecture's words and bars, largest first, where a slide has room for more than LARGE."""
 
 _MANY = 12  # from this many tokens on, a table gets the room of the small grids beside it
 _CELLS = 256  # larger heatmaps are drawn as bitmaps in the SVG: programs take long to show thousands of shapes
 _BLEED = 4.0
-_BAR = 32.0
+_BAR, _PAIR = 32.0, 52.0  # the greatest heights of a bar, and of a bar with another one for its value before a cut
+_WORDS = (BarsPanel, ProsePanel, RulerPanel, ShadedPanel, TextPanel, TokensPanel)
+"""Panels that are nothing but words and bars."""
 _SHRINK = (
     1.0,
     0.92,
@@ -55,6 +65,9 @@ _SHRINK = (
     0.18,
     0.15,
 )  # the last resort: a thousand long tokens
+_HEADING = 18.0  # points: the largest words over a chart, which should not outdo the slide's title
+_LEAST_BARS = 4  # of a lecture's chart that has to make room
+_NAMES = 0.3  # share of a chart's width that its longest name may take, for the chart to be drawn larger
 _LEAST_TEXT = 4.5  # points: if a table's numbers would be smaller, a picture is better
 
 
@@ -88,6 +101,7 @@ class Chart:
     panel: BarsPanel
     size: float
     alt: str
+    least: float = 0.0  # the smallest size of its numbers
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,7 @@ Piece = Heading | Picture | Chart | Table
 class Look:
     """How a slide is drawn: theme, enlargement of design units, and the language of the painters' own words.
 
-    On `large` slides no text is smaller than LEAST_TEXT, if the panels then still fit.
+    On `large` slides no text is smaller than LEAST_TEXT; what does not fit at that size is left out.
     """
 
     theme: str
@@ -123,13 +137,16 @@ class Look:
         """A page to draw panels on."""
         from desktop_app.figures import fonts
 
-        return Page(THEMES[self.theme], fonts.width, self.scale * scale, DPI / 72, say=translator(self.language))
+        page = Page(THEMES[self.theme], fonts.width, self.scale * scale, DPI / 72, say=translator(self.language))
+        return replace(page, least=LEAST_TEXT / LARGE) if self.large else page
 
 
 def compose(content: Box, area: Rect, look: Look, draw: "Draw") -> list[Piece]:
     """The pieces of a slide, arranged in the area, in points; `draw` makes those that are not native."""
-    if look.large and height_in(content, area.w, area.h, look.page(LARGE)) <= area.h + 1:
-        return list(_composed(content, area, look.page(LARGE), draw))
+    if look.large:
+        content = _within(content, area, look.page(LARGE))
+        if _fits(content, area, look.page(LARGE)):
+            return list(_composed(content, area, look.page(_scale(content, area, look)), draw))
     content = arrangement(_with_room_for_tables(content), area.w, area.h, look.page())
     content, shrink = max(
         ((box, _largest(box, area, look)) for box in (content, _in_two_columns(content))),
@@ -137,6 +154,54 @@ def compose(content: Box, area: Rect, look: Look, draw: "Draw") -> list[Piece]:
         key=lambda choice: choice[1] - (0.1 if choice[0] is not content else 0),
     )
     return list(_composed(content, area, look.page(shrink), draw))
+
+
+def _scale(content: Box, area: Rect, look: Look) -> float:
+    """How much a lecture's panels are enlarged: pictures by LARGE, words and bars as far as they fit."""
+    panels = _panels(content)
+    if not content.across and all(isinstance(panel, _WORDS) for panel in panels):
+        for scale in _LARGER:
+            page = look.page(scale)
+            if _fits(content, area, page) and all(_names_fit(panel, area.w, page) for panel in panels):
+                return scale
+    return LARGE
+
+
+def _fits(content: Box, area: Rect, page: Page) -> bool:
+    return height_in(content, area.w, area.h, page) <= area.h + 1
+
+
+def _names_fit(panel: Panel, width: float, page: Page) -> bool:
+    """Whether no name beside a bar or line takes so much of the width that it would be shortened."""
+    if isinstance(panel, TextPanel):
+        return all(page.width(f"{line.label} {line.text}", size=13, mono=True) <= width for line in panel.lines)
+    if not isinstance(panel, BarsPanel):
+        return True
+    labels = [bar.label for bar in panel.bars]
+    if any(bar.outline is not None for bar in panel.bars) and page.scale > _LARGER[-1]:
+        return False  # two bars a row have no room for larger numbers
+    return all(page.width(label, size=12, mono=True) <= _NAMES * width for label in labels)
+
+
+def _within(content: Box, area: Rect, page: Page) -> Box:
+    """The content with its last bars, lines and panels left out until the rest fits the area of a lecture's slide."""
+    while not _fits(content, area, page):
+        *before, last = content.children
+        shorter = _shorter(last)
+        if shorter is None and not before:
+            return content
+        content = replace(content, children=(*before, *([] if shorter is None else [shorter])), weights=())
+    return content
+
+
+def _shorter(panel: AnyPanel | Box) -> AnyPanel | None:
+    """The panel without one bar or line, but never without a marked bar; None if nothing can be spared."""
+    if isinstance(panel, BarsPanel) and len(panel.bars) > _LEAST_BARS:
+        left = range(1, len(panel.bars)) if panel.bars[-1].marked else range(len(panel.bars) - 1)
+        return replace(panel, note="", cuts=(), bars=tuple(panel.bars[n] for n in left))
+    if isinstance(panel, TextPanel) and len(panel.lines) > 1:
+        return replace(panel, lines=panel.lines[:-1])
+    return None
 
 
 def _composed(content: Box, area: Rect, page: Page, draw: "Draw") -> Iterator[Piece]:
@@ -182,13 +247,14 @@ def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
     head: list[Piece] = []
     if panel.title or panel.note:
         place = Rect(rect.x, rect.y, rect.w, page.u(HEADING))
-        head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, page.u(13))]
+        head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, min(page.u(13), _HEADING))]
     body = rect.inset(top=page.u(HEADING)) if head else rect
     if isinstance(panel, BarsPanel) and panel.bars and panel.drawn:
         # Few bars are not drawn thicker than many.
-        high = page.u(_BAR * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
+        each = _BAR if all(bar.outline is None for bar in panel.bars) else _PAIR
+        high = page.u(each * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
         place = Rect(body.x, body.y, body.w, min(body.h, high))
-        return [*head, Chart(place, panel, page.u(11), alt_of(panel))]
+        return [*head, Chart(place, panel, page.u(11), alt_of(panel), LEAST_TEXT if page.u(10) >= LEAST_TEXT else 0.0)]
     if isinstance(panel, GridPanel) and not panel.small and len(panel.values) <= TABLE_TOKENS:
         table = _table(panel, body, page)
         if table is not None:

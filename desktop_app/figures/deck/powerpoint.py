@@ -15,7 +15,7 @@ from pptx.util import Pt
 
 from desktop_app.figures.deck import shapes
 from desktop_app.figures.deck.charts import add_chart
-from desktop_app.figures.deck.master import EMU, FOOT, LEAD, NAMESPACES, PLACE, WIDTH
+from desktop_app.figures.deck.master import EMU, FOOT, HEADLINE, LEAD, LEAD_AT, NAMESPACES, PLACE, WIDTH
 from desktop_app.figures.deck.pieces import SLACK, Chart, Heading, Picture, Piece, Table
 from desktop_app.figures.deck.template import Design
 from desktop_app.figures.deck.walk import TITLE, Slide
@@ -24,9 +24,13 @@ from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.figures.xml_text import escape
 
 _LEAD_SIZES = (15.0, 14.0, 13.0, 12.0)
-_TITLE_SIZES = (28.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
+_TITLE_SIZES = (28.0, 26.0, 24.0)
+_LONG_TITLE_SIZES = (26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
+"""Sizes of a title in one line, and of one that takes two."""
+_LINE_SIZES = (20.0, 18.0, 16.0, 14.0, 12.0)
 _OPENING_SIZES = (44.0, 40.0, 36.0, 32.0, 28.0, 24.0)
 _FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)  # an organisation's template may have room for no larger footer
+_UNDER = 20.0  # points between a title and what follows it without a lead
 _BOLD = 1.1  # factor: bold text is wider still in a program without Arial or a font of the same widths
 _INSET = 15.0  # the default left and right margin of a placeholder, in points
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold; a fixed one gives the same file on any day
@@ -37,17 +41,28 @@ _SVG_TYPE = "image/svg+xml"
 def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
     """In a template: where place, lead and pictures go within the layout's free area, and the lead's type size.
 
-    On our own master, place and lead have placeholders, and the pictures get the whole area.
+    On our own master, place and lead have placeholders, and the pictures get the whole area below them.
     """
     room, scale = design.room, design.scale
     if design.own:
         size, _ = _fitting(slide.lead, 880, _LEAD_SIZES, 2)
-        return Rect(0, 0, 0, 0), Rect(0, 0, 0, 0), room, size
+        down = _title_of(slide)[1] - HEADLINE.h
+        lead = Rect(LEAD_AT.x, LEAD_AT.y + down, LEAD_AT.w, LEAD_AT.h)
+        top = down if slide.lead else down + LEAD_AT.y + _UNDER - room.y
+        return Rect(0, 0, 0, 0), lead, room.inset(top=top), size
     place = Rect(room.x, room.y, room.w, 15 * scale)
     size, lines = _fitting(slide.lead, room.w / scale, _LEAD_SIZES[1:], 2)
     lead = Rect(room.x, room.y + 18 * scale, room.w, (lines * size * 1.25 + 6) * scale)
     top = lead.y + lead.h + 4 * scale
     return place, lead, Rect(room.x, top, room.w, room.y + room.h - top), size * scale
+
+
+def _title_of(slide: Slide) -> tuple[float, float]:
+    """On our own master: the type size of a title, and the height that it takes, which is more for two lines."""
+    size, lines = _fitting(slide.title, 880 / _BOLD, _TITLE_SIZES, 1, bold=True)
+    if lines > 1:
+        size, lines = _fitting(slide.title, 880 / _BOLD, _LONG_TITLE_SIZES, 2, bold=True)
+    return size, HEADLINE.h if lines == 1 else lines * size * 1.2
 
 
 def _fitting(text: str, width: float, sizes: Sequence[float], most: int, *, bold: bool = False) -> tuple[float, int]:
@@ -106,7 +121,7 @@ class _Maker:
             return
         self._head(made, slide)
         if slide.lines:
-            self._list(slide.lines)
+            self._list(slide.lines, words_above(slide, self._design)[2])
             pieces = ()
         for piece in pieces:
             if isinstance(piece, Picture):
@@ -130,12 +145,12 @@ class _Maker:
         self._append(shapes.bar(self._next(), "Rule", Rect(40, 304, 72, 4), self._theme.accent))
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
-    def _list(self, lines: Sequence[str]) -> None:
-        """Add sentences below each other, each in a text box."""
-        room, scale = self._design.room, self._design.scale
+    def _list(self, lines: Sequence[str], room: Rect) -> None:
+        """Add sentences below each other, each in a text box, all in one type size."""
+        scale = self._design.scale
         step = min(room.h / len(lines), 44 * scale)
+        size = min(_fitting(words, (room.w - 36 * scale) / scale, _LINE_SIZES, 1)[0] for words in lines)
         for n, words in enumerate(lines):
-            size, _ = _fitting(words, (room.w - 36 * scale) / scale, (20.0, 18.0, 16.0, 14.0, 12.0), 1)
             at = Rect(room.x, room.y + 8 + n * step, 28 * scale, step)
             number = [shapes.run(f"{n + 1}", size * scale, colour=self._theme.words(self._theme.accent), bold=True)]
             self._append(shapes.text_box(self._next(), f"Number {n + 1}", at, number))
@@ -155,13 +170,18 @@ class _Maker:
         title.text_frame.text = shapes.clean(slide.title)
         place, lead, _, size = words_above(slide, self._design)
         if self._design.own:
-            fitted, _ = _fitting(slide.title, 880 / _BOLD, _TITLE_SIZES, 1, bold=True)
+            fitted, high = _title_of(slide)
             if fitted != _TITLE_SIZES[0]:
                 title.text_frame.paragraphs[0].runs[0].font.size = Pt(fitted)
             words = {p.placeholder_format.idx: p for p in made.placeholders}
             words[PLACE].text_frame.text = slide.place
             words[LEAD].text_frame.text = shapes.clean(slide.lead)
-            if size != _LEAD_SIZES[0]:
+            if high != HEADLINE.h:
+                _move(title, Rect(HEADLINE.x, HEADLINE.y, HEADLINE.w, high))
+                _move(words[LEAD], lead)
+            if not slide.lead:
+                words[LEAD].element.getparent().remove(words[LEAD].element)
+            elif size != _LEAD_SIZES[0]:
                 words[LEAD].text_frame.paragraphs[0].runs[0].font.size = Pt(size)
             done = Rect(0, 0, WIDTH * slide.share, 4)
             self._append(shapes.bar(self._next(), "Progress", done, self._theme.accent))
@@ -227,6 +247,13 @@ class _Maker:
                     self._next(), "Number", "sldNum", found["sldNum"].placeholder_format.idx, number
                 )
             )
+
+
+def _move(placeholder: Any, place: Rect) -> None:
+    """Give a placeholder a place of its own instead of the layout's."""
+    placeholder.left, placeholder.top, placeholder.width, placeholder.height = (
+        round(side * EMU) for side in (place.x, place.y, place.w, place.h)
+    )
 
 
 def _name_notes_master(deck: Any) -> None:

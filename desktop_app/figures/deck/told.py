@@ -14,23 +14,32 @@ from desktop_app.core.caption import caption
 from desktop_app.core.claims import Always
 from desktop_app.core.compare import main_panel
 from desktop_app.core.cover import HIDDEN, covered
-from desktop_app.core.levels import unit
+from desktop_app.core.levels import diverging, number, unit
 from desktop_app.core.model import Model
 from desktop_app.core.panels import (
     AnyPanel,
+    Bar,
     BarsPanel,
     Box,
     CurvePanel,
+    GraphPanel,
     GridPanel,
+    Hue,
     Line,
+    MapPanel,
     ProsePanel,
     RulerPanel,
     ShadedPanel,
+    Source,
+    Strip,
+    StripsPanel,
     TextPanel,
     TokensPanel,
     View,
+    WaterfallPanel,
     column,
     panels_of,
+    row,
 )
 from desktop_app.core.places import BESIDE, Step
 from desktop_app.core.products import completed
@@ -40,16 +49,20 @@ from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.steps import build_view, current_place, wants_of
 from desktop_app.core.stops import Stop, claimed_state
 from desktop_app.core.stories import Story
-from desktop_app.figures.deck.lecture_material import arcs, first_shown, strongest_keys, words_of
+from desktop_app.core.views.common import token_name
+from desktop_app.figures.deck import lecture_output
+from desktop_app.figures.deck.lecture_material import BARS, Material, arcs, first_shown, strongest_keys, words_of
 from desktop_app.figures.deck.notes import plain
 from desktop_app.figures.deck.walk import CLOSING, STEP, TITLE, Ask, Slide
 from desktop_app.figures.export import Job, described, in_language, job_of
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
+from desktop_app.gpt2.phrase import Phrase
 
 Open = Callable[[str], Model]
 """Opens the model that a stop is about, by its name in the story. Raises LogitscopeError."""
 
 _GRID, _BARS, _LINES, _MOST_LINES = 8, 9, 8, 14
+_ROWS, _LEVELS, _RISES = 17, 9, 12
 
 
 @dataclass(frozen=True)
@@ -61,9 +74,10 @@ class Told:
     model: Model
     step: Step
     untrue: tuple[str, ...]
+    language: str = ENGLISH
 
 
-def tell(stop: Stop, where: str, model: Model) -> Told:
+def tell(stop: Stop, where: str, model: Model, language: str = ENGLISH) -> Told:
     """Compute what a stop shows on a model. Raises LogitscopeError naming the stop."""
     try:
         state = claimed_state(stop)
@@ -76,7 +90,7 @@ def tell(stop: Stop, where: str, model: Model) -> Told:
         untrue = tuple(found.said for claim in stop.claims if not (found := claim.check(model, state)).holds)
     except LogitscopeError as reason:
         raise ExportError(f"{where}: {reason}") from reason
-    return Told(stop, scene, model, step, untrue)
+    return Told(stop, scene, model, step, untrue, language)
 
 
 def slides(story: Story, open_model: Open, *, language: str = ENGLISH, captions: bool = True) -> Iterator[Slide]:
@@ -90,6 +104,7 @@ def leaves(
     """Every slide of a story with its stop; the first and the last have none."""
     words, count = words_of(language), count_of(story)
     end, titles, number = words["parts"]["end"], dict[str, int](), 0
+    before = set[object]()
 
     def made(title: str, lead: str, view: View, notes: str, kind: str = STEP, caption: str = "") -> Slide:
         nonlocal number
@@ -105,23 +120,29 @@ def leaves(
 
     yield made(story.title, story.say, View("", "", column(ProsePanel(pieces=(story.say,)))), story.say, TITLE), None
     for n, stop in enumerate(story.stops, 1):
-        told = tell(stop, f"{story.title}, stop {n}", open_model(stop.model))
-        view = shown(told)
+        told = tell(stop, f"{story.title}, stop {n}", open_model(stop.model), language)
+        what = told.step.key, told.scene.trace.run, told.scene.layer, told.scene.head, told.scene.token
+        view = another(told) if what in before else shown(told)
+        before.add(what)
         foot = caption(told.scene, told.step)
         job = in_language(job_of(view, foot), language)
         if stop.question is not None:
             hint = stop.question.nudge and f"\n\n{stop.question.nudge}"
             answer = truth_of(stop.question, told.model, told.scene)[1]
             ask = View("", "", _asked(told, covered(job.view)))
-            asked = made(stop.question.ask, stop.title, ask, f"{answer}{hint}", caption=job.caption)
+            asked = made(stop.question.ask, "", ask, f"{answer}{hint}", caption=job.caption)
             yield replace(asked, ask=_ask(told, answer)), told
         point = words["words"]["point_at"].format(what=stop.look_for) if stop.look_for else ""
-        parts = [point, stop.say, stop.notes, *(f"Not so here: {said}." for said in told.untrue)]
-        notes = "\n\n".join(part for part in (*parts, plain(told.step.text.explain)) if part)
-        yield made(stop.title, stop.say, job.view, notes, caption=job.caption), told
+        untrue = [f"Not so here: {said}." for said in told.untrue]
+        explained = plain(told.step.text.explain)
+        notes = "\n\n".join(part for part in (point, stop.say, stop.notes, *untrue, explained) if part)
+        slide = made(stop.title, stop.say, job.view, notes, caption=job.caption)
+        yield replace(slide, say=" ".join(filter(None, (*untrue, explained)))), told
     lines = tuple(stop.title for stop in story.stops)[:_MOST_LINES]
     listed = column(TextPanel(lines=tuple(Line(f"{n}", text) for n, text in enumerate(lines, 1))))
-    last = made(story.title, story.say, View("", "", listed), story.say, CLOSING)
+    last = made(
+        words["words"]["summary"].format(title=story.title), story.say, View("", "", listed), story.say, CLOSING
+    )
     yield replace(last, lines=lines), None
 
 
@@ -133,9 +154,29 @@ def count_of(story: Story) -> int:
 def shown(told: Told) -> View:
     """What a slide shows of a stop: one or two pictures of its view, so that they can be large."""
     view = build_view(told.scene, told.step)
-    if told.step.spec.op == "pattern":
-        return replace(view, content=_pattern(told))
-    return replace(view, content=column(*(_bounded(told, panel) for panel in _picked(told, view))))
+    own = _OWN.get(told.step.spec.op)
+    content = own(told) if own is not None else None
+    return replace(view, content=content or _pictures(told, view))
+
+
+def another(told: Told) -> View:
+    """A slide of a view of which an earlier slide has shown the main picture: its curve, if it has one."""
+    view = build_view(told.scene, told.step)
+    curves = [p for p in panels_of(view.content) if isinstance(p, CurvePanel)]
+    return replace(view, content=column(_bounded(curves[0]))) if curves else shown(told)
+
+
+def _pictures(told: Told, view: View) -> Box:
+    kinds = _KINDS.get(told.step.spec.op)
+    every = list({id(p): p for p in panels_of(view.content)}.values())
+    if told.step.spec.op == "atlas" and isinstance(every[0], MapPanel):  # scores of all heads: which are highest?
+        return row(_bounded(every[0]), _bounded(every[-1]), weights=(3, 2))
+    if kinds is not None:
+        picked = [next((p for p in reversed(every) if isinstance(p, kind)), None) for kind in kinds]
+        chosen: list[AnyPanel] = [p for p in picked if p is not None] or every[:1]
+    else:
+        chosen = _picked(told, view, every)
+    return column(*(_bounded(panel) for panel in chosen))
 
 
 def _pattern(told: Told) -> Box:
@@ -149,32 +190,173 @@ def _pattern(told: Told) -> Box:
     return column(text, strongest_keys(scene, scene.layer, scene.head))
 
 
+def _scores(told: Told) -> Box:
+    """A row of scores over the text, and the largest of them in size; masked ones are not numbers."""
+    scene, name = told.scene, told.step.tensors[0]
+    row = np.array(scene.trace.read(name, head=scene.head, row=scene.token), float)
+    row[~np.isfinite(row)] = np.nan
+    start = first_shown(scene.labels, scene.token)
+    text = ShadedPanel(
+        pieces=scene.labels[start:], values=row[start:], levels=diverging(row), selected=scene.token - start
+    )
+    order = np.argsort(-np.where(np.isnan(row), -1, np.abs(row)), kind="stable")[: BARS - 2].tolist()
+    bars = tuple(
+        Bar(
+            f"{scene.tokenizer.quoted(scene.trace.ids[n])} {n}",
+            float(row[n]),
+            number(float(row[n])),
+            source=(name, (scene.head, scene.token, n)),
+        )
+        for n in order
+        if not np.isnan(row[n])
+    )
+    return column(text, BarsPanel(bars=bars, hue=Hue.ATTENTION))
+
+
+def _vectors(told: Told) -> Box:
+    """The query, key and value of the selected token in the selected head."""
+    scene = told.scene
+    strips = tuple(
+        Strip(Phrase(name), scene.trace.read(source.name, head=scene.head, row=scene.token), source, hue)
+        for letter, hue, name in (("q", Hue.QUERY, "query"), ("k", Hue.KEY, "key"), ("v", Hue.VALUE, "value"))
+        for source in [Source(scene.block(f"attn.{letter}"), (scene.head, scene.token, "col"))]
+    )
+    return column(
+        StripsPanel(
+            title=token_name(scene, scene.token),
+            note=Phrase("head {1}", scene.head),
+            strips=strips,
+            levels=diverging(*(strip.values for strip in strips)),
+            wrap=scene.config.d_head,
+        )
+    )
+
+
+def _pieces(told: Told) -> Box:
+    """The selected token's query, cut into the pieces of its heads."""
+    scene, name = told.scene, told.scene.block("attn.q")
+    values = np.asarray(scene.trace.read(name, row=scene.token), float)
+    return column(
+        MapPanel(
+            title=Phrase("Every head's piece for {1}", token_name(scene, scene.token)),
+            note=Phrase("query"),
+            values=values,
+            levels=diverging(values),
+            row_labels=tuple(Phrase("head {1}", n) for n in range(len(values))),
+            source=Source(name, ("row", scene.token, "col")),
+            hue=Hue.QUERY,
+            selected=scene.head,
+            picks=None,
+        )
+    )
+
+
+def _softened(told: Told) -> Box | None:
+    return None if told.scene.state.sampling.temperature == 1 else lecture_output.temperature(_material(told)).content
+
+
+def _left_by_top_k(told: Told) -> Box | None:
+    stages = told.scene.stages
+    return lecture_output.cut_to(_material(told), stages.n_top_k, stages.probs_scaled, stages.probs_top_k)
+
+
+def _left_by_top_p(told: Told) -> Box | None:
+    stages = told.scene.stages
+    return lecture_output.cut_to(_material(told), stages.n_kept, stages.probs_top_k, stages.final)
+
+
+def _material(told: Told) -> Material:
+    return Material(told.scene, told.model, told.language, None)
+
+
+_OWN: dict[str, Callable[[Told], Box | None]] = {
+    "qkv": _vectors,
+    "heads": _pieces,
+    "scores": _scores,
+    "scaled": _scores,
+    "masked": _scores,
+    "pattern": _pattern,
+    "temperature": _softened,
+    "top_k": _left_by_top_k,
+    "top_p": _left_by_top_p,
+}
+"""Steps whose view is too fine for a slide, or shows what happens only side by side."""
+
+_KINDS: dict[str, tuple[type[AnyPanel], ...]] = {
+    "sum": (TextPanel, BarsPanel),
+    "resid_mid": (TextPanel, BarsPanel),
+    "resid_post": (TextPanel, BarsPanel),
+    "append": (TokensPanel, TextPanel),
+    "circuits": (GraphPanel, BarsPanel),
+    "masks": (MapPanel,),
+    "superposition": (CurvePanel,),
+}
+"""Views of which a slide shows these kinds of panels: of each kind the last one."""
+
 _CHARTS = (TokensPanel, RulerPanel, BarsPanel, CurvePanel, ProsePanel)
 """Panels that can be read from the back row, in order of preference; maps of vectors cannot."""
 
 
-def _picked(told: Told, view: View) -> list[AnyPanel]:
+def _picked(told: Told, view: View, every: list[AnyPanel]) -> list[AnyPanel]:
     main = main_panel(view, told.step.tensors)
     if told.step.spec.part == BESIDE or isinstance(main, GridPanel):
         return [main]
-    every = list({id(p): p for p in panels_of(view.content)}.values())
     charts: list[AnyPanel] = [panel for kind in _CHARTS for panel in every if isinstance(panel, kind)]
     return charts[:2] if isinstance(charts[0] if charts else None, TokensPanel | RulerPanel) else charts[:1] or [main]
 
 
-def _bounded(told: Told, panel: AnyPanel) -> AnyPanel:
+def _bounded(panel: AnyPanel) -> AnyPanel:
     """The panel reduced to what a slide has room for."""
-    scene = told.scene
     if isinstance(panel, GridPanel) and len(panel.values) > _GRID:
         # A grid of so many tokens has no room for legible text; a row of it, the selected token's, does.
-        row = np.array(scene.trace.read(told.step.tensors[0], head=scene.head, row=scene.token), float)
-        row[~np.isfinite(row)] = np.nan
-        panel = ShadedPanel(panel.title, pieces=scene.labels, values=row, levels=panel.levels, selected=scene.token)
+        values = panel.values.T if panel.keys_down else panel.values
+        at = len(values) - 1 if panel.selected is None else panel.selected
+        row = np.where(np.isfinite(values[at]), values[at], np.nan)
+        panel = ShadedPanel(panel.title, pieces=panel.labels, values=row, levels=panel.levels, selected=at)
     elif isinstance(panel, BarsPanel):
         panel = _longest(panel)
     elif isinstance(panel, TextPanel):
         panel = replace(panel, lines=panel.lines[:_LINES])
+    elif isinstance(panel, MapPanel) and len(panel.values) > _ROWS:
+        panel = _fewer_rows(panel)
+    elif isinstance(panel, GraphPanel) and len(panel.level_labels) > _LEVELS:
+        named, every = panel.level_labels, -(-len(panel.level_labels) // _LEVELS)
+        panel = replace(panel, level_labels=tuple("" if n % every else words for n, words in enumerate(named)))
+    elif isinstance(panel, WaterfallPanel) and len(panel.rises) > _RISES:
+        panel = _largest_parts(panel)
     return replace(panel, hint="")
+
+
+def _fewer_rows(panel: MapPanel) -> MapPanel:
+    """The panel with every n-th of its rows, counted from the last, so that their names are large enough."""
+    count = len(panel.values)
+    every = -(-count // _ROWS)
+    rows = range((count - 1) % every, count, every)
+    source = panel.source
+    if source is not None and source.each is None:
+        named = source.rows or range(source.first_row, source.first_row + count)
+        source = replace(source, first_row=0, rows=tuple(named[n] for n in rows))
+    chosen = panel.selected
+    return replace(
+        panel,
+        values=panel.values[rows.start :: every],
+        row_labels=panel.row_labels[rows.start :: every],
+        texts=panel.texts[rows.start :: every],
+        positions=panel.positions[rows.start :: every],
+        selected=None if chosen is None or chosen not in rows else rows.index(chosen),
+        source=source,
+        fresh=0,
+    )
+
+
+def _largest_parts(panel: WaterfallPanel) -> BarsPanel:
+    """The largest parts of a sum in size, as bars in their order; its many parts have no room as steps."""
+    parts = [n for n, rise in enumerate(panel.rises) if not rise.total]
+    chosen = sorted(sorted(parts, key=lambda n: -abs(panel.rises[n].value))[:_BARS])
+    bars = (panel.rises[n] for n in chosen)
+    return BarsPanel(
+        panel.title, bars=tuple(Bar(rise.label, rise.value, rise.text, marked=rise.marked) for rise in bars)
+    )
 
 
 def _longest(panel: BarsPanel) -> BarsPanel:
