@@ -91,7 +91,7 @@ def test_a_question_covers_the_view_until_it_is_answered(desk):
     most = int(np.argmax(pattern))
     grids = [c.values for c in desk.window.canvas.page.cells if c.source is not None]
     assert grids and all(np.isnan(values).all() for values in grids)
-    assert bar(desk).ask.text() == "Where to?" and bar(desk).say.isHidden()
+    assert bar(desk).ask.text() == "Where to? Click a token of the text above." and bar(desk).say.isHidden()
     assert all(b.label == HIDDEN for b in desk.window.probabilities.bars.panel.bars)
     wrong = (most + 1) % 6
     desk.window.chips.chosen.emit(wrong)
