@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.library.catalogue import title_of
     from desktop_app.gpt2.edit import sites_of
     from desktop_app.gpt2.names import match_names
-    from desktop_app.gpt2.trace import names_to_save, save_tensors
+    from desktop_app.gpt2.trace_file import names_to_save, save_tensors
 
     checkpoint = open_checkpoint(arguments)
     config = checkpoint.config

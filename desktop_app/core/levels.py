@@ -19,7 +19,7 @@ BY_HAND = Phrase("set by hand")
 
 _FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
 _LINES, _APART, _ABOVE = 0.05, 3.0, 2.0
-_PIECE = 1 << 22  # cells compared at once
+_PIECE = 1 << 17  # cells compared at once: they stay in the processor's cache
 _MANY, _SAMPLE = 1 << 14, 1 << 11
 
 

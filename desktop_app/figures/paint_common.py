@@ -1,6 +1,7 @@
 """Code that painters share: headings, colour bars, heat cells with their limits, and rows of token labels."""
 
 import re
+from functools import lru_cache
 
 import numpy as np
 
@@ -237,6 +238,12 @@ def label_step(count: int, length: float, page: Page, least: float = 11) -> int:
     return max(1, int(np.ceil(count * page.u(least) / max(length, 1))))
 
 
+def labelled(count: int, step: int, chosen: int | None = None) -> list[int]:
+    """Which of `count` labels are written: every `step`-th, and the chosen one in place of those nearer than that."""
+    found = [n for n in range(0, count, step) if chosen is None or abs(n - chosen) >= step]
+    return sorted((*found, chosen)) if chosen is not None and 0 <= chosen < count else found
+
+
 def row_labels(
     labels: tuple[str, ...],
     rect: Rect,
@@ -254,11 +261,8 @@ def row_labels(
     """
     height = rect.h / max(len(labels), 1)
     step = label_step(len(labels), rect.h, page)
-    for n, text in enumerate(labels):
-        near = selected is not None and n != selected and abs(n - selected) < step
-        if n != selected and (n % step or (near and step > 1)):
-            continue
-        chosen = n == selected
+    for n in labelled(len(labels), step, selected):
+        text, chosen = labels[n], n == selected
         size = min(12, max(9, page.least, height / page.scale * 0.75)) if step == 1 else 10
         page.words(
             rect.x + rect.w - page.u(6),
@@ -291,8 +295,13 @@ def labels_width(
     labels: tuple[str, ...], length: float, most: float, page: Page, size: float = 12, *, tokens: bool = True
 ) -> float:
     """Room for the widest of `labels` along a side of `length`, at most `most`; `tokens` may include positions."""
-    longest = sorted(labels, key=len, reverse=True)[:24]
-    widest = max((page.width(t, size=size, mono=True) for t in longest), default=0)
+    widest = max((page.width(t, size=size, mono=True) for t in _longest(labels)), default=0)
     if tokens and label_step(len(labels), length, page) > 1:
         widest += page.width(f" {len(labels)}", size=10, mono=True)
     return min(most, widest + page.u(10))
+
+
+@lru_cache(maxsize=16)
+def _longest(labels: tuple[str, ...]) -> list[str]:
+    """The labels with the most characters, among which the widest is."""
+    return sorted(labels, key=len, reverse=True)[:24]

@@ -19,6 +19,7 @@ from desktop_app.figures.paint_common import (
     heat,
     label_step,
     label_words,
+    labelled,
     labels_width,
     legend,
     map_height,
@@ -352,12 +353,9 @@ def _column_labels(
     width = box.w / max(len(labels), 1)
     step = label_step(len(labels), box.w, page, 13)
     size = 11 if step == 1 else 10
-    chosen = -1 if selected is None or not 0 <= selected < len(labels) else selected
-    for n, label in enumerate(labels):
-        near = chosen >= 0 and n != chosen and abs(n - chosen) < step
-        if n != chosen and (n % step or near):
-            continue
-        words = label_words(label, first + n, step if tokens else 1, room, page, size)
+    chosen = selected if selected is not None and 0 <= selected < len(labels) else None
+    for n in labelled(len(labels), step, chosen):
+        words = label_words(labels[n], first + n, step if tokens else 1, room, page, size)
         page.words(box.x + (n + 0.5) * width + page.u(3), box.y - page.u(7), words, size=size, mono=True, angle=55,
                    room=room, bold=n == chosen, colour=page.theme.accent if n == chosen else None)  # fmt: skip
 
@@ -460,12 +458,9 @@ def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
     page.marks.append(Heat(box, panel.levels.fraction(picture), page.theme.table(panel.levels.diverging)))
     for count, length, across in ((rows, box.h, False), (columns, box.w, True)):
         step = label_step(count, length, page, 24 if across else 14)
-        for n in range(count):
-            chosen = panel.selected is not None and n == panel.selected[1 if across else 0]
-            near = panel.selected is not None and abs(n - panel.selected[1 if across else 0]) < step
-            if not chosen and (n % step or (near and step > 1)):
-                continue
-            at = (n + 0.5) * side
+        selected = None if panel.selected is None else panel.selected[1 if across else 0]
+        for n in labelled(count, step, selected):
+            chosen, at = n == selected, (n + 0.5) * side
             x, y = (box.x + at, box.y - page.u(9)) if across else (box.x - page.u(8), box.y + at)
             colour = page.theme.accent if chosen else page.theme.dim
             page.words(x, y, f"{'H' if across else 'L'}{n}", size=10, mono=True, bold=chosen, colour=colour,

@@ -178,7 +178,8 @@ class Formula:
     products. `constants` are the settings and terms that are shown as operands: (label, name).
 
     `magnitude` is None where the formula applied to the operands' absolute values gives the sum of the absolute terms,
-    as for sums of products. `rounds` marks a product with a weight: in an int8 model its first operand is rounded.
+    as for sums of products. `hidden` is the result for a key that GPT-2's mask hides from the query, where that is the
+    same for all of them. `rounds` marks a product with a weight: in an int8 model its first operand is rounded.
     """
 
     compute: Callable[..., Array]
@@ -193,6 +194,7 @@ class Formula:
     terms: Terms = _nothing
     constants: tuple[tuple[str, str], ...] = ()
     magnitude: Magnitude | None = None
+    hidden: float | None = None
     rounds: bool = False
 
     def evaluate(self, place: Place, *operands: Array) -> Array:

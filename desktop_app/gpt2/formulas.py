@@ -288,7 +288,7 @@ def later_keys(rows: NDArray[np.int64], keys: int, first_key: int = 0) -> NDArra
     return _later_keys(rows.tobytes(), keys, first_key)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _later_keys(rows: bytes, keys: int, first_key: int) -> NDArray[np.bool_]:
     later = np.arange(first_key, first_key + keys)[None, :] > np.frombuffer(rows, np.int64)[:, None]
     later.flags.writeable = False
@@ -296,9 +296,7 @@ def _later_keys(rows: bytes, keys: int, first_key: int) -> NDArray[np.bool_]:
 
 
 def _masked(place: Place, s: Array) -> Array:
-    found = s.copy()
-    np.copyto(found, -np.inf, where=later_keys(place.rows, s.shape[-1], place.first_key))
-    return found
+    return np.where(later_keys(place.rows, s.shape[-1], place.first_key), s.dtype.type(-np.inf), s)
 
 
 def _masked_terms(letters: Letters, _operands: Sequence[Array]) -> Mapping[str, float | str]:
@@ -317,6 +315,7 @@ MASKED = Formula(
     numbers=Phrase("{1}, so {2}", "{why}", "{result}"),
     terms=_masked_terms,
     magnitude=lambda sizes, result: np.where(np.isfinite(result), sizes[0], np.inf),
+    hidden=-np.inf,
 )
 """-inf where the key comes after the query: [head, query, key]."""
 
@@ -386,6 +385,7 @@ SOFTMAX = Formula(
     terms=_softmax_terms,
     constants=((Phrase("largest of the row"), "top"), (Phrase("sum of exponentials"), "total")),
     magnitude=_softmax_size,
+    hidden=0.0,
 )
 """The softmax of each row: [head, query, key]."""
 

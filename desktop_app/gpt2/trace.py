@@ -1,10 +1,8 @@
 """A trace: one forward pass over one text, every tensor of the table readable, whole or by head and row."""
 
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
-from desktop_app.gpt2.config import Config, parse_config
+from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.digest import weights_digest
-from desktop_app.gpt2.edit import Cells, Edit, keep_and_put, put_from, read_edit, sites_of
+from desktop_app.gpt2.edit import sites_of
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
-from desktop_app.gpt2.jsonfile import parse_json
-from desktop_app.gpt2.mask import CAUSAL, mask_of
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.names import no_such_tensor
-from desktop_app.gpt2.npz_file import write_npz
 from desktop_app.gpt2.run import Run, new_model_key
-from desktop_app.gpt2.safetensors_file import SafetensorsFile, write_safetensors
 from desktop_app.gpt2.stitched import Stitched
-from desktop_app.gpt2.tensors import past_inputs, tensor_table
+from desktop_app.gpt2.tensors import Tensor, past_inputs, tensor_table
+from desktop_app.gpt2.trace_file import names_to_save, read_trace, save_tensors
 from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
+_Heads = tuple[int, int] | None
+"""The first head and the one after the last; None for all heads, and for a tensor without heads."""
+_Rows = tuple[int, int, int]
+"""Positions as of a range: start, stop and step."""
+
 _CACHE_LIMIT = 96 << 20
-_FORMAT = "logitscope.trace.2"
-_WITHOUT_DIGESTS = "logitscope.trace.1"
-_MADE_WITH = "weights_sha256"
-_EDITS, _MASK = "edits", "mask"
-
-
-def names_to_save(config: Config, names: Sequence[str] | None = None, edits: Sequence[Edit] = ()) -> list[str]:
-    """The names that a saved trace has, in the order of the table: `names` or all.
-
-    They always include `tokens`, and the `put` of every edit whose numbers do not follow from its text.
-    """
-    always = {"tokens", *(f"{edit.site}.put" for edit in edits if isinstance(edit.put, Cells))}
-    return [n for n in tensor_table(config, sites_of(edits)) if names is None or n in names or n in always]
-
-
-def save_tensors(
-    path: Path,
-    config: Config,
-    positions: int,
-    names: Sequence[str],
-    arrays: Iterable[Array],
-    note: Mapping[str, str] | None = None,
-    *,
-    digest: str = "",
-    edits: Sequence[Edit] = (),
-    mask: str = CAUSAL,
-) -> None:
-    """Write tensors of `positions` tokens under their own names; `tokens` as int64, the rest as float32.
-
-    The metadata name the `edits` of the pass, and its `mask` where that is not GPT-2's.
-
-    The file is safetensors, sealed, or a numpy archive where the name ends in .npz. `arrays` yields the tensors in the
-    order of `names`, so that only one need be in memory. `digest` is the checkpoint's, which `load` compares.
-    Raises ExportError.
-    """
-    about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
-    if digest:
-        about[_MADE_WITH] = digest
-    if edits:
-        about[_EDITS] = json.dumps([edit.text for edit in edits])
-    if mask != CAUSAL:
-        about[_MASK] = mask
-    if path.suffix.lower() == ".npz":
-        write_npz(path, names, arrays, about)
-        return
-    table = tensor_table(config, sites_of(edits))
-    shapes = {
-        name: (np.dtype(np.int64 if name == "tokens" else np.float32), table[name].spec.shape(config, positions))
-        for name in names
-    }
-    write_safetensors(path, shapes, arrays, about, sealed=True)
+_GRID = ("head", "query", "key")
+_PIECE = 1 << 16  # cells of a grid that are computed at once
 
 
 class Trace:
@@ -207,7 +159,7 @@ class Trace:
             raise ModelError("This tensor is not in the saved trace, and deriving it needs the model; open that first.")
         return self._weights[name]
 
-    def _read(self, name: str, heads: tuple[int, int] | None, rows: tuple[int, int, int]) -> Array:
+    def _read(self, name: str, heads: _Heads, rows: _Rows) -> Array:
         tensor = self.table[name]
         if name in self.captured:
             found = _cut(self.captured[name], tensor.spec.per_head, heads, rows)
@@ -217,16 +169,68 @@ class Trace:
         kept = self._remembered(key)
         if kept is not None:
             return kept
+        first, last = (0, self.config.n_head) if heads is None else heads
+        cells = (last - first) * len(range(*rows)) * len(self)
+        if tensor.axes == _GRID and cells > _PIECE:
+            return self._remember(key, self._grid(tensor, (first, last), heads, rows))
+        return self._remember(key, self._evaluated(tensor, heads, rows, len(self), self._read))
+
+    def _evaluated(
+        self, tensor: Tensor, heads: _Heads, rows: _Rows, keys: int, read: Callable[[str, _Heads, _Rows], Array]
+    ) -> Array:
+        """A tensor by its formula; `read` gives the inputs of which a row of it reads its own row alone.
+
+        A grid has the columns of the first `keys` keys.
+        """
         place = Place(self.config, tensor.layer or 0, np.arange(*rows), first_head=0 if heads is None else heads[0])
         operands = []
         for source in tensor.inputs:
             if source not in self.table:
                 operands.append(self._weight(source))
                 continue
+            own = heads if self.table[source].spec.per_head else None
             # Keys and values up to the end: the grids before the mask have columns for later tokens too.
-            wanted = (0, len(self), 1) if source in tensor.whole else rows
-            operands.append(self._read(source, heads if self.table[source].spec.per_head else None, wanted))
-        return self._remember(key, np.asarray(tensor.spec.formula.evaluate(place, *operands)))
+            operands.append(
+                self._read(source, own, (0, keys, 1)) if source in tensor.whole else read(source, own, rows)
+            )
+        return np.asarray(tensor.spec.formula.evaluate(place, *operands))
+
+    def _grid(self, tensor: Tensor, each: tuple[int, int], heads: _Heads, rows: _Rows) -> Array:
+        """A large grid, head by head and in pieces of rows, after GPT-2's mask without the keys that come later.
+
+        Of the grids that it is computed from, those that nobody has read exist only for the piece at hand, in the
+        processor's cache: as wholes they would be written to memory and read again, four times a grid's size.
+        """
+        (first, last), positions = each, range(*rows)
+        hidden = tensor.spec.formula.hidden if self.run.mask == CAUSAL else None
+        step = max(1, _PIECE // len(self))
+        held: dict[str, Array] = {}
+        keys = len(self)
+
+        def read(source: str, own: _Heads, at: _Rows) -> Array:
+            if source not in held:
+                kept = self._remembered((source, heads, rows))
+                if kept is None and source not in self.captured and self.table[source].axes == _GRID:
+                    return self._evaluated(self.table[source], own, at, keys, read)
+                held[source] = self._read(source, heads, rows) if kept is None else kept
+            top = positions.index(at[0])
+            found = held[source][:, top : top + len(range(*at))]
+            found = found if own is None else found[own[0] - first : own[1] - first]
+            return found[..., :keys] if self.table[source].axes == _GRID else found
+
+        found: Array | None = None
+        for head in range(first, last):
+            for top in range(0, len(positions), step):
+                part = positions[top : top + step]
+                keys = len(self) if hidden is None else part[-1] + 1
+                piece = self._evaluated(tensor, (head, head + 1), (part.start, part.stop, part.step), keys, read)
+                if found is None:
+                    found = np.empty((last - first, len(positions), len(self)), piece.dtype)
+                found[head - first, top : top + step, :keys] = piece[0]
+                if hidden is not None:
+                    found[head - first, top : top + step, keys:] = hidden
+        assert found is not None
+        return found
 
     def _remembered(self, key: tuple[Any, ...]) -> Array | None:
         with self._lock:
@@ -260,77 +264,8 @@ class Trace:
         Raises ModelError for any other kind of file, for one that was changed since, and if a model other than `model`
         computed it.
         """
-        file = SafetensorsFile(path)
-        if file.metadata.get("format") == _WITHOUT_DIGESTS:
-            raise ModelError(
-                f"{path} was saved by an earlier Logitscope, which kept no digests of its model and its numbers; "
-                "save it again with logitscope trace."
-            )
-        if file.metadata.get("format") != _FORMAT or "tokens" not in file.entries:
-            raise ModelError(f"{path} is not a trace saved by Logitscope.")
-        if not file.is_as_sealed():
-            raise ModelError(f"{path} is not as it was saved: something in it was changed; save it again.")
-        raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
-        # A config.json of GPT-2 has no `bias` and no `int8`, but both change the numbers.
-        own = (raw.get("bias") is not False, raw.get("int8") is True)
-        config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
-        positions = file.entries["tokens"].shape
-        edits = _saved_edits(file, config, positions)
-        mask = str(mask_of(file.metadata.get(_MASK, CAUSAL), config))
-        table = tensor_table(config, sites_of(edits), mask)
-        for name, entry in file.entries.items():
-            fits = name in table and len(positions) == 1 and 0 < positions[0] <= config.n_positions
-            dtype = "I64" if name == "tokens" else "F32"
-            if not fits or entry.shape != table[name].spec.shape(config, positions[0]) or entry.dtype != dtype:
-                raise ModelError(f"{path}: the tensor {name[:80]!r} does not fit the trace's own config.")
-        ids = file.read("tokens")
-        if not 0 <= ids.min() <= ids.max() < config.vocab_size:
-            raise ModelError(f"{path}: token ids from {ids.min()} to {ids.max()} do not fit the trace's own config.")
-        if model is not None:
-            _require_made_by(model, config, file)
-        return cls(
-            config,
-            # The numbers of edits follow from their texts; a file with some of the tensors need not have them.
-            {name: file.read(name) for name in file.entries} | keep_and_put(edits, config, positions[0], mask),
-            run=Run(new_model_key(), tuple(ids.tolist()), edits, mask),
-            weights=None if model is None else model.weights,
-        )
-
-
-def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ...]) -> tuple[Edit, ...]:
-    if _EDITS not in file.metadata:
-        return ()
-    wrapped = f'{{"edits": {file.metadata[_EDITS]}}}'.encode()
-    texts = parse_json(wrapped, what=f"The edits in {file.path}", error=ModelError)["edits"]
-    if len(positions) != 1 or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ModelError(f"{file.path} names edits that are not a list of texts; save it again.")
-    found = []
-    for text in texts:
-        edit, source = read_edit(text, config, positions[0])
-        if source:  # the numbers are in the file, as the tensor `.put`
-            put = f"{edit.site}.put"
-            shape = tensor_table(config)[edit.site].spec.shape(config, positions[0])
-            if put not in file.entries or (file.entries[put].dtype, file.entries[put].shape) != ("F32", shape):
-                raise ModelError(f"{file.path} lacks the numbers put into {edit.site}; save it again with all tensors.")
-            edit = put_from(edit, file.read(put)[tuple(slice(*span) for span in edit.where)], text)
-        found.append(edit)
-    return tuple(found)
-
-
-def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -> None:
-    """Raise ModelError unless `model` computed the file: else one model's numbers would be shown as another's."""
-    maker = file.metadata.get("model", "")
-    named = f" ({maker[:80]!a})" if maker else ""
-    if config != model.config:
-        ours, theirs = replace(model.config, int8=False), replace(config, int8=False)
-        if ours == theirs:
-            how = "rounded to int8" if config.int8 else "exact"
-            raise ModelError(f"{file.path} was saved with weights that are {how}; open {model.name} the same way.")
-        raise ModelError(
-            f"{file.path} was saved with a model of another shape{named} than {model.name}; specify that model."
-        )
-    if file.metadata.get(_MADE_WITH) != model.digest:
-        raise ModelError(f"{file.path} was computed by another model{named} than {model.name}; specify that model.")
+        config, tensors, run = read_trace(path, model)
+        return cls(config, tensors, run=run, weights=None if model is None else model.weights)
 
 
 def _frozen(array: Array) -> Array:
@@ -338,7 +273,7 @@ def _frozen(array: Array) -> Array:
     return array
 
 
-def _cut(array: Array, per_head: bool, heads: tuple[int, int] | None, rows: tuple[int, int, int]) -> Array:
+def _cut(array: Array, per_head: bool, heads: _Heads, rows: _Rows) -> Array:
     if per_head:
         chosen = slice(None) if heads is None else slice(*heads)
         return array[chosen, slice(*rows)]

@@ -1,6 +1,7 @@
 """Downscaled pictures keep the strongest cells, and the pointer finds the cell that a pixel shows."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from desktop_app.core.levels import Levels
 from desktop_app.figures.marks import Cells, Rect
 from desktop_app.figures.pool import pool, pooled_words
 
@@ -48,6 +50,28 @@ def test_every_pooled_cell_is_the_strongest_of_its_block(grid, rows, columns):
 def test_where_nothing_is_below_zero_half_the_work_gives_the_same(grid, rows, columns):
     sizes = np.abs(grid)
     assert np.array_equal(pool(sizes, rows, columns, signed=False), pool(sizes, rows, columns), equal_nan=True)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_pooling_a_large_picture_needs_little_room_beside_its_result(signed):
+    """A map of 1,024 tokens by 3,072 neurons is pooled in every frame in which it is shown."""
+    grid = np.random.default_rng(1).normal(size=(1024, 3072)).astype(np.float32)
+    tracemalloc.start()
+    pooled = pool(grid, 600, 800, signed=signed)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < pooled.nbytes + 2_500_000 < grid.nbytes / 2
+
+
+def test_cells_beyond_the_limits_are_counted_without_a_copy():
+    grid = np.random.default_rng(1).normal(size=(1024, 3072)).astype(np.float32)
+    grid[3, 5] = np.inf
+    tracemalloc.start()
+    count = Levels(-1, 1).beyond(grid)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < grid.nbytes / 10
+    assert count == (np.abs(grid) > 1).sum() - 1
 
 
 def test_a_bright_diagonal_survives():

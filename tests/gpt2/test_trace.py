@@ -5,8 +5,10 @@ import pytest
 from safetensors import safe_open
 
 from desktop_app.gpt2.checkpoint import load_checkpoint
+from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ExportError, ModelError
+from desktop_app.gpt2.formula import Formula
 from desktop_app.gpt2.int8 import round_checkpoint
 from desktop_app.gpt2.trace import Trace
 from tests.checkpoints import TINY, random_weights, safetensors_bytes, sealed, store_weights, write_checkpoint
@@ -66,6 +68,54 @@ def test_reading_in_any_order_gives_the_same_numbers(engine, monkeypatch):
     first = {name: forwards[name] for name in names}
     second = {name: backwards[name] for name in reversed(names)}
     assert all(np.array_equal(first[name], second[name]) for name in names)
+
+
+LONG = tuple(range(1, 33))
+PIECES = {
+    "a pass": {},
+    "another mask": {"mask": "window:3, 1.1=none"},
+    "edited scores": {"edits": ["blocks.1.attn.scaled[1, 5:, 2]+=3"]},
+    "a hidden head": {"edits": ["blocks.0.attn.z[2]=0"]},
+}
+
+
+@pytest.mark.parametrize("case", PIECES)
+def test_grids_computed_in_pieces_of_rows_are_the_grids(engine, case, monkeypatch):
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
+    asked = PIECES[case] | {"edits": parse_edits(PIECES[case].get("edits", []), engine.config, len(LONG))}
+    ways = [{}, {"head": 1}, {"head": 2, "every": 3}, {"every": 5}]
+    whole = engine.trace(LONG, **asked)
+    expected = [(name, way, whole.read(name, **way)) for name in whole.table for way in ways]
+    monkeypatch.setattr("desktop_app.gpt2.trace._PIECE", 3 * len(LONG))
+    for order in (1, -1):  # after the grids that it is computed from, and before them
+        trace = engine.trace(LONG, **asked)
+        assert [n for n, way, w in expected[::order] if not same(trace.read(n, **way), w)] == []
+
+
+def test_a_large_grid_is_computed_without_later_keys_and_keeps_only_what_was_asked_for(engine, monkeypatch):
+    """With 4 rows at once, a query has at most 3 keys more than it sees."""
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
+    monkeypatch.setattr("desktop_app.gpt2.trace._PIECE", 4 * len(LONG))
+    cells, evaluate, grid = [], Formula.evaluate, "blocks.1.attn."
+
+    def counted(formula, place, *operands):
+        found = evaluate(formula, place, *operands)
+        cells.append(found.size)
+        return found
+
+    monkeypatch.setattr(Formula, "evaluate", counted)
+    trace, heads, n = engine.trace(LONG), TINY["n_head"], len(LONG)
+    cells.clear()
+    trace.read(grid + "pattern")
+    seen = heads * (n * (n + 1) // 2 + n // 4 * (3 + 2 + 1))
+    assert sum(cells) == 4 * seen  # scores, scaled, masked, pattern
+    assert [key[0] for key in trace._cache if key[0].startswith(grid)] == [grid + "pattern"]
+    # Walking the stages computes each of them once; those before the mask have every key.
+    trace = engine.trace(LONG)
+    cells.clear()
+    for stage in ("scores", "scaled", "masked", "pattern"):
+        trace.read(grid + stage)
+    assert sum(cells) == 2 * heads * n * n + 2 * seen
 
 
 def test_a_small_cache_changes_no_number(engine, monkeypatch):

@@ -154,8 +154,7 @@ def _shown(scene: Scene, stage: str, values: Array, every: int) -> Array:
         hidden = mask.hidden(scene.config, scene.layer, rows, np.arange(values.shape[-1]))
         if values.ndim == 2:
             hidden = hidden[scene.head if len(hidden) > 1 else 0]
-        values = values.copy()
-        np.copyto(values, np.nan, where=hidden)
+        values = np.where(hidden, values.dtype.type(np.nan), values)
     return without_first(scene, values, values.ndim - 1)
 
 
