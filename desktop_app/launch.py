@@ -57,7 +57,7 @@ PLATFORMS = ("xcb", "wayland", "wayland-egl", "offscreen", "minimal", "vnc")
 def loading() -> Iterator[None]:
     """A context for imports: garbage collection is off in it, and later skips the objects that were loaded.
 
-    Collections would find nothing, take a tenth of the start-up time, and later stop the window for 50 ms at times.
+    Collections would find nothing, take a tenth of the start-up time, and later block the window for 50 ms at times.
     """
     gc.disable()
     try:

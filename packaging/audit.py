@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = (
-    "packaging/requirements-build.lock",  # the shortest: if there is no answer for it, the others are skipped
+    "packaging/requirements-build.lock",  # the shortest: if the network gives no answer for it, the others are skipped
     "requirements-test.lock",
     "packaging/requirements-package.lock",
     "packaging/requirements-ci.lock",
@@ -51,7 +51,7 @@ def main():
     for n, lock in enumerate(LOCKS):
         count, lines = audited(lock)
         if n == 0 and not count:
-            print("Nothing was audited: this network gives no advisories.")
+            print("Nothing was audited: PyPI's advisories cannot be reached from this network.")
             return 0
         vulnerable += lines
     for line in sorted(set(vulnerable)):

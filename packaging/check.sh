@@ -101,7 +101,7 @@ add "/tmp/${deb##*/}"
 user "logitscope --version"; cat "$work/said"
 user "logitscope --selftest"; cat "$work/said"
 grep -q '^All is well' "$work/said" || fail "the self-test did not end well"
-[ "$(grep -c 'every library is there' "$work/said")" = 2 ] || fail "X11 or Wayland lacks a library"
+[ "$(grep -c 'all libraries are present' "$work/said")" = 2 ] || fail "X11 or Wayland lacks a library"
 user "logitscope trace 'The cat sat on the' --out trace.safetensors"; quiet
 [ -s "$root/home/someone/trace.safetensors" ] || fail "trace wrote no file"
 user "logitscope figure 'The cat sat on the' --step blocks.0.attn.pattern --out figure.pdf"; quiet

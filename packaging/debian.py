@@ -28,7 +28,7 @@ Description: desktop microscope for GPT-2
  Type a prompt, and step through the real forward pass of a GPT-2: tokens,
  embeddings, queries, keys and values, the attention of every head, neurons,
  the residual stream, logits, and the next token's probabilities under
- temperature, top-k and top-p. Every view can be taken away as a figure.
+ temperature, top-k and top-p. Every view can be exported as a figure.
  .
  A small GPT-2 comes with it, so that it works offline; other checkpoints of
  the GPT-2 family can be opened.
@@ -159,7 +159,7 @@ def _lay_out(root: Path, frozen: Path, licences: Path, summary: str, manual: str
     _put(doc / "CHANGELOG.md.gz", gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=0))
     stamp = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.strptime(date, "%Y-%m-%d"))
     entry = (
-        f"logitscope ({__version__}) unstable; urgency=medium\n\n  * What is new is in CHANGELOG.md.gz beside this.\n"
+        f"logitscope ({__version__}) unstable; urgency=medium\n\n  * For changes see CHANGELOG.md.gz in this folder.\n"
     )
     _put(doc / "changelog.gz", gzip.compress(f"{entry}\n -- {_maintainer()}  {stamp}\n".encode(), 9, mtime=0))
     _put(doc / "window.png", (ROOT / "docs" / "window.png").read_bytes())
@@ -191,10 +191,10 @@ def _copyright(summary: str) -> str:
     own = (ROOT / "LICENSE").read_text(encoding="utf-8")
     return (
         f"Logitscope's own files, the bundled models included:\n\n{own}\n"
-        "In /usr/lib/logitscope are, besides, the following parts of others, unchanged. Their licences' texts and\n"
+        "/usr/lib/logitscope also contains the following third-party components, unchanged. Their licences' texts and\n"
         "copyright notices are in /usr/share/doc/logitscope/licences, one file for each; the GNU licences and the\n"
         "Apache licence in /usr/share/common-licenses too. Qt and PySide6 are used under the LGPL version 3; their\n"
-        "libraries are files of their own in /usr/lib/logitscope/_internal/PySide6, and may be replaced.\n\n"
+        "libraries are separate files in /usr/lib/logitscope/_internal/PySide6, and may be replaced.\n\n"
         f"{summary}\n"
     )
 

@@ -28,7 +28,7 @@ def write_licences(frozen: Path, folder: Path) -> str:
         texts = _texts(made)
         words = _licence(made)
         if not texts and not words:
-            raise SystemExit(f"{made.name} {made.version} names no licence; find out which it has before packing it.")
+            raise SystemExit(f"{made.name} {made.version} declares no licence; find out which it has first.")
         compiled_in = notices(made)
         texts += compiled_in
         (folder / f"{made.name}.txt").write_text(f"{made.name} {made.version}: {words}\n\n" + "\n\n".join(texts))
@@ -36,9 +36,9 @@ def write_licences(frozen: Path, folder: Path) -> str:
         lines.append(f"{made.name} {made.version}: {words}{more}")
     for package, text in _system_packages(frozen).items():
         (folder / f"{package}.txt").write_text(text)
-        lines.append(f"{package}, from the system that it was packed on: see the text")
+        lines.append(f"{package}, from the build machine's system: see the text")
     (folder / "PyInstaller.txt").write_text("\n\n".join(_texts(_pyinstaller())))
-    lines.append("the starter, PyInstaller's: GPL-2.0-or-later with an exception that lets it start any program")
+    lines.append("PyInstaller's bootloader: GPL-2.0-or-later with an exception that lets it start any program")
     for path in sorted((ROOT / "resources" / "fonts").glob("*LICENSE*")):
         (folder / path.name).write_text(path.read_text(encoding="utf-8"))
         lines.append(f"{path.name.partition('-')[0]}, a font: SIL Open Font License 1.1")
@@ -46,7 +46,7 @@ def write_licences(frozen: Path, folder: Path) -> str:
     for name in ("LGPL-3", "GPL-3", "Apache-2.0"):
         (folder / f"{name}.txt").write_text(Path("/usr/share/common-licenses", name).read_text(encoding="utf-8"))
     if not any(frozen.rglob("libQt6Core*")):
-        raise SystemExit(f"{frozen} holds no Qt library of its own; it is to be replaceable, and so a file.")
+        raise SystemExit(f"{frozen} contains no separate Qt library; its licence requires that users can replace it.")
     return "\n".join(lines)
 
 

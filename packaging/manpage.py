@@ -25,15 +25,15 @@ def manual(date: str) -> str:
         _escaped(
             "Type a prompt, and step through the real forward pass of a GPT-2: tokens, embeddings, queries, keys and "
             "values, the attention of every head, neurons, the residual stream, logits, and the next token's "
-            "probabilities under temperature, top-k and top-p. Every view can be written as a figure. Every number and "
-            "every colour is computed by the model that is loaded, on the prompt that was typed."
+            "probabilities under temperature, top-k and top-p. Every view can be exported as a figure. Every number "
+            "and every colour is computed by the loaded model from the typed prompt."
         ),
         ".PP",
-        _escaped("Without a command the window opens, on a SESSION that was saved before if one is named."),
+        _escaped("Without a command the window opens, with a saved SESSION if one is given."),
         ".SH OPTIONS",
         *_options(window),
         ".SH COMMANDS",
-        _escaped("Each of them runs without a display."),
+        _escaped("All of them run without a display."),
     ]
     for name, about in cli.COMMANDS.items():
         parser = parser_of(name, about, log_level=False)
@@ -42,7 +42,7 @@ def manual(date: str) -> str:
     lines += [
         ".SH EXIT STATUS",
         *(".TP", ".B 0", "Done."),
-        *(".TP", ".B 1", "A command ran and found a difference; the self-test found something amiss."),
+        *(".TP", ".B 1", "A command ran and found a difference, or a check of the self-test failed."),
         *(".TP", ".B 2", "Bad input, a file that cannot be read or written, or no network."),
         ".SH FILES",
         ".TP",
@@ -50,23 +50,23 @@ def manual(date: str) -> str:
         _escaped("What the program remembers between starts (~/.config where XDG_CONFIG_HOME is not set)."),
         ".TP",
         r".I $XDG_STATE_HOME/logitscope/last.logitscope",
-        _escaped("The session, kept at most a second after each change (~/.local/state where it is not set)."),
+        _escaped("The session, saved within a second of each change (~/.local/state where it is not set)."),
         ".TP",
         r".I $XDG_STATE_HOME/logitscope/logitscope.log",
-        _escaped("The log, without the texts that were typed; --log-level says how much of it, of every command."),
+        _escaped("The log, without typed texts; every command's --log-level sets how much is logged."),
         *(".TP", ".I ~/.cache/huggingface/hub"),
         _escaped("Downloaded models, in a cache shared with other programs; `logitscope models remove` deletes one."),
         ".SH ENVIRONMENT",
         *(".TP", ".B NO_COLOR"),
-        "Where it is set, no command colours what it prints.",
+        "If set, no command colours its output.",
         *(".TP", ".B HF_HOME"),
-        "The folder of downloads, instead of ~/.cache/huggingface.",
+        "The folder for downloads, instead of ~/.cache/huggingface.",
         *(".TP", ".B HF_ENDPOINT"),
         "The address of the hub that models come from.",
         *(".TP", ".B HF_TOKEN"),
-        "Your token, for models that the hub gives only to those who may read them.",
+        "Your access token, for private and gated models.",
         *(".TP", ".B HF_HUB_OFFLINE"),
-        "Where it is 1, nothing is fetched.",
+        "If 1, nothing is downloaded.",
     ]
     return "\n".join(lines) + "\n"
 

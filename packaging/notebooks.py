@@ -72,10 +72,10 @@ def main(arguments):
     for path in sorted(FOLDER.glob("*.ipynb")):
         stands, now = path.read_text(encoding="utf-8"), text(executed(path))
         if stands == now:
-            print(f"{path.name}: as it stands")
+            print(f"{path.name}: unchanged")
         elif "--check" in arguments:
-            changed = difflib.unified_diff(stands.splitlines(), now.splitlines(), "as it stands", "as it runs", n=1)
-            print(f"{path.name}: shows something else than it says", *(line[:200] for line in changed), sep="\n")
+            changed = difflib.unified_diff(stands.splitlines(), now.splitlines(), "stored", "now", n=1)
+            print(f"{path.name}: its outputs have changed", *(line[:200] for line in changed), sep="\n")
             status = 1
         else:
             path.write_text(now, encoding="utf-8")

@@ -33,7 +33,7 @@ def main() -> None:
     missing.update(libraries_lacking())
     if missing:
         wanted = " ".join(sorted(missing))
-        raise SystemExit(f"Packing needs what is not installed; install it with: apt install {wanted}")
+        raise SystemExit(f"Packaging needs programs that are not installed; install them with: apt install {wanted}")
     epoch = os.environ.setdefault("SOURCE_DATE_EPOCH", commit_time())
     date = time.strftime("%Y-%m-%d", time.gmtime(int(epoch)))
     os.environ.update(PYTHONHASHSEED="0", TZ="UTC", LC_ALL="C.UTF-8")
@@ -60,7 +60,7 @@ def main() -> None:
     for path in sorted(DIST.iterdir()):
         print(f"{path.stat().st_size / 1e6:8.1f} MB  {path.relative_to(ROOT)}")
     if deb.stat().st_size > LIMIT_MB * 1e6:
-        raise SystemExit(f"{deb.name} has more than {LIMIT_MB} MB; leave something out in packaging/pyinstaller/.")
+        raise SystemExit(f"{deb.name} is larger than {LIMIT_MB} MB; exclude something in packaging/pyinstaller/.")
 
 
 def libraries_lacking() -> list[str]:
@@ -89,7 +89,7 @@ def build_wheel() -> Path:
         python("-m", "build", "--no-isolation", "--wheel", "--outdir", name, str(unpacked))
         if (Path(name) / wheel.name).read_bytes() != wheel.read_bytes():
             raise SystemExit(
-                "The sdist gives another wheel than the checkout; see [tool.hatch.build] in pyproject.toml."
+                "The sdist builds a different wheel than the checkout; see [tool.hatch.build] in pyproject.toml."
             )
     python("-m", "twine", "check", "--strict", str(sdist), str(wheel))
     return wheel
@@ -121,7 +121,7 @@ def pack_folder(frozen: Path, licences: Path, summary: str, epoch: int) -> None:
         entry.mode = 0o755 if entry.isdir() or entry.name == f"{folder}/logitscope" else 0o644
         return entry
 
-    (licences / "README.txt").write_text(f"{(ROOT / 'LICENSE').read_text()}\nParts of others inside:\n\n{summary}\n")
+    (licences / "README.txt").write_text(f"{(ROOT / 'LICENSE').read_text()}\nThird-party components:\n\n{summary}\n")
     path = DIST / f"{folder}-linux-{platform.machine()}.tar.gz"
     with (
         path.open("wb") as file,
@@ -159,7 +159,7 @@ def run(*command: str) -> None:
     print(f"== {' '.join(command[:6])}", flush=True)
     status = subprocess.run(command, check=False, cwd="/").returncode
     if status:
-        raise SystemExit(f"{' '.join(command)} ended with {status}; what it said is above.")
+        raise SystemExit(f"{' '.join(command)} failed with exit status {status}; see its output above.")
 
 
 if __name__ == "__main__":

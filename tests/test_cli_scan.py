@@ -87,7 +87,7 @@ def test_too_little_disk_is_refused_with_the_numbers_and_it_goes_on_where_there_
     status, said, err = command(texts, "--out", out, "--model", model)
     assert (status, err.count("\n")) == (2, 1) and "of disk" in said
     assert f"MB of disk in {out}, where {in_bytes(12_000)} are free and " in err
-    assert err.endswith(" are its own; make room, or give fewer --tokens.\n")
+    assert err.endswith(" are already its own; free some space, or give fewer --tokens.\n")
     assert not list(out.glob("*.parquet")) and json.loads((out / "scan.json").read_text())["done"] == 0
     monkeypatch.undo()
     monkeypatch.setattr(cluster, "Cluster", InThisProcess)

@@ -286,7 +286,7 @@ def test_a_wheel_gives_the_import_and_the_notebooks_run_on_it_without_qt_under_j
         cwd="/", env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("as it stands") == len(NOTEBOOKS) and done.stdout.splitlines()[-1] == JUPYTER
+    assert done.stdout.count("unchanged") == len(NOTEBOOKS) and done.stdout.splitlines()[-1] == JUPYTER
 
 
 @pytest.mark.parametrize(("named", "found"), [("svg", "svg"), (JUPYTER, None), ("", None)])

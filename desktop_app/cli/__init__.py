@@ -42,7 +42,7 @@ COMMANDS = {
     "attribute": "take a token's logit apart: what heads, MLPs and embeddings add to it",
     "score": "take an attention score apart: what each part of query and key adds to it",
     "ablate": "mute heads, MLPs or neurons one at a time, and measure one token's logit against another's",
-    "patch": "put cells of one prompt's pass into another's, and measure how far each moves the answer",
+    "patch": "patch cells of one prompt's pass into another's, and measure how far each moves the answer",
     "heads": "measure where each head attends, and label those with a clear pattern",
     "circuits": "measure from the weights how much each head reads of what earlier heads write, and which heads copy",
     "directions": "add and subtract the embeddings of tokens, and list the nearest tokens",

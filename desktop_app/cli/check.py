@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(line if finding.good else _red(line), flush=True)
         findings.append(finding)
     wrong = [finding.name for finding in findings if not finding.good]
-    told = [_verdict(f"{len(findings)} tensors of {len(ids)} tokens", wrong, "all agree with their formulas")]
+    verdicts = [_verdict(f"{len(findings)} tensors of {len(ids)} tokens", wrong, "all agree with their formulas")]
     print(f"\nResults of the analyses, compared with the model's numbers; tolerance {CLOSES:g} of the largest term.")
     closings = []
     for closing in check_analyses(engine, ids, edits=edits, mask=mask):
@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         with whole_file(arguments.json) as file:
             file.write(as_json(findings, table, checkpoint.name, ids, closings, made).encode())
     amiss = [closing.name for closing in closings if not closing.good]
-    told.append(_verdict(f"{len(closings)} results of the analyses", amiss, "all are correct"))
-    print("\n".join(["", *told]))
+    verdicts.append(_verdict(f"{len(closings)} results of the analyses", amiss, "all are correct"))
+    print("\n".join(["", *verdicts]))
     return 1 if wrong or amiss else 0
 
 

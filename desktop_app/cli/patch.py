@@ -1,4 +1,4 @@
-"""`logitscope patch`: put cells of one prompt's pass into another's, one at a time, and measure the effects."""
+"""`logitscope patch`: patch cells of one prompt's pass into another's, one at a time, and measure the effects."""
 
 import argparse
 from math import isnan

@@ -29,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise LogitscopeError(f"--{name} is {value}; it must be a whole number from 1.")
     if arguments.scheduler != LOCAL and arguments.workers is not None:
-        raise LogitscopeError("--workers is how many are started here, but a scheduler has its own; leave it out.")
+        raise LogitscopeError(
+            "--workers sets how many workers to start here, but a scheduler has its own; leave it out."
+        )
     request = Request(
         tuple(arguments.texts),
         arguments.out,
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     if scan.done:
         print(f"Resuming after {scan.done} of {scan.shards} parts.")
     with Cluster(arguments.scheduler, workers, say) as cluster:
-        _say_room(scan, cluster.workers, local=arguments.scheduler == LOCAL)
+        _say_needs(scan, cluster.workers, local=arguments.scheduler == LOCAL)
         with tell("scanning") as heard:
             count(scan, cluster, lambda done, total: heard(done / total))
     found = finish(scan)
@@ -84,7 +86,7 @@ def _say_faults(scan: "Scan") -> None:
         say(f"{left_out:,} {'text is' if left_out == 1 else 'texts are'} left out; the others are scanned.")
 
 
-def _say_room(scan: "Scan", workers: int, *, local: bool) -> None:
+def _say_needs(scan: "Scan", workers: int, *, local: bool) -> None:
     """Report how much disk and memory the scan needs. Raises LogitscopeError if there is not enough of either."""
     from desktop_app.core.evidence.scan import measure, needs
     from desktop_app.core.library.progress import in_bytes
@@ -105,7 +107,7 @@ def _say_room(scan: "Scan", workers: int, *, local: bool) -> None:
     if need.disk > free_disk + taken:
         raise LogitscopeError(
             f"This scan needs about {in_bytes(need.disk)} of disk in {folder}, where {in_bytes(free_disk)} are free "
-            f"and {in_bytes(taken)} are its own; make room, or give fewer --tokens."
+            f"and {in_bytes(taken)} are already its own; free some space, or give fewer --tokens."
         )
     if free_memory is not None and memory > free_memory:
         raise LogitscopeError(

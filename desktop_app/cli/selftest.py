@@ -179,7 +179,7 @@ def _models() -> Iterator[str]:
     for name, digest in require_sums().items():
         if name.endswith(".safetensors") and name.count("/") == 1:
             yield f"{name}  sha256 {digest}"
-    yield "every file is as it was made"
+    yield "every file is unchanged"
 
 
 def _pass() -> Iterator[str]:
@@ -196,7 +196,7 @@ def _pass() -> Iterator[str]:
         if wrong:
             raise LogitscopeError(f"{name}: {', '.join(wrong)} is not what its formula says.")
         worst = max(finding.relative for finding in findings)
-        yield f"{name}: {len(findings)} tensors of {len(ids)} tokens made again, off by {worst:.1g} of the sum at most"
+        yield f"{name}: {len(findings)} tensors of {len(ids)} tokens recomputed; largest error {worst:.1g} of the sum"
 
 
 def _figures() -> Iterator[str]:
@@ -248,4 +248,4 @@ def _window() -> Iterator[str]:
     yield from findings()
     for name in launch.WINDOW:
         lacking = launch.problems({"QT_QPA_PLATFORM": name}, answers=lambda _name: True)
-        yield f"{name}: {lacking[0] if lacking else 'every library is there'}"
+        yield f"{name}: {lacking[0] if lacking else 'all libraries are present'}"

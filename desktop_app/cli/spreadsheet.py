@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("model", model.name),
         ("block, head", f"block {layer}, head {head}"),
         ("prompt", text if text is not None else ", ".join(map(str, ids))),
-        ("how to read it", "Each sheet below is made from those above it; click a cell to see of what."),
+        ("how to read it", "Each sheet below is made from those above it; click a cell to see its formula."),
     )
     count = write_spreadsheet(arguments.out, sheets, about)
     print(f"{shown(str(arguments.out))}: {len(sheets)} sheets, {count:,} formulas, {size_of(arguments.out)}")

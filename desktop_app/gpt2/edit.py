@@ -155,7 +155,7 @@ def _site(name: str, config: Config) -> Tensor:
     if name not in table:
         raise ModelError(no_such_tensor(name, config))
     if not table[name].editable:
-        raise ModelError(f"{name} cannot be edited; what can be: {', '.join(EDITABLE)}.")
+        raise ModelError(f"{name} cannot be edited; these can: {', '.join(EDITABLE)}.")
     return table[name]
 
 

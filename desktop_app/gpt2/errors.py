@@ -47,7 +47,7 @@ def outside_vocabulary(token: int, vocab_size: int, where: str = "") -> str:
 
 def fault_words(fault: BaseException) -> str:
     """The sentence on a fault in the program itself, which the user can only report."""
-    return f"Something went wrong that should not have: {type(fault).__name__}: {str(fault)[:200]}"
+    return f"An unexpected error occurred: {type(fault).__name__}: {str(fault)[:200]}"
 
 
 class Cancelled(LogitscopeError):

@@ -32,8 +32,8 @@ def export_onnx(
     """Write the graph of body and head with its weights to `path`, and check it; returns the files written.
 
     Inputs and outputs are those of `graph.build_graph`; every tensor of the table is an output. Weights are float32
-    whatever the checkpoint stores, and go to `path` + `.data` if they exceed `embed_limit` bytes. `on_stage` is called
-    with the name of each stage, and may raise to abort; then nothing is left behind.
+    however the checkpoint stores them, and go to `path` + `.data` if they exceed `embed_limit` bytes. `on_stage` is
+    called with the name of each stage, and may raise to abort; then nothing is left behind.
 
     Raises:
         ExportError: a file exists and `force` is not given, it cannot be written, or onnx.checker rejects it.

@@ -67,7 +67,7 @@ def adapter(folder: Path) -> ModelError | None:
     base = _value(path, "base_model_name_or_path")
     of = f" of {base[:80]!r}" if isinstance(base, str) else ""
     return ModelError(
-        f"{folder} holds an adapter{of} (adapter_config.json), which is not a model of its own; merge it into its base "
+        f"{folder} holds an adapter{of} (adapter_config.json), which is not a model by itself; merge it into its base "
         "(peft: merge_and_unload, then save_pretrained) and open that folder."
     )
 

@@ -58,5 +58,5 @@ def parse_json(data: bytes, *, what: str, error: type[LogitscopeError]) -> dict[
     except ValueError as reason:
         raise error(f"{what} is not valid JSON: {str(reason)[:200]}; {_CURE}.") from reason
     if not isinstance(value, dict):
-        raise error(f"{what} holds a JSON {type(value).__name__} where an object is expected.")
+        raise error(f"{what} contains a JSON {type(value).__name__}, not an object.")
     return value

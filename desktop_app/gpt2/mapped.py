@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.gpt2.system import let_go
+from desktop_app.gpt2.system import release_pages
 
 _PAUSE = 0.03  # seconds; at a gigabyte a second, thirty megabytes are read in that time
 
@@ -17,7 +17,7 @@ _PAUSE = 0.03  # seconds; at a gigabyte a second, thirty megabytes are read in t
 def release(arrays: Iterable[NDArray[Any]]) -> None:
     """Let the system drop the pages of mapped arrays; they are read from the file again when needed."""
     for mapping in {id(m): m for m in map(_mapping, arrays) if m is not None}.values():
-        let_go(mapping)
+        release_pages(mapping)
 
 
 @contextmanager
@@ -28,11 +28,11 @@ def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
         yield
         return
 
-    def let_go() -> None:
+    def release_loop() -> None:
         while not over.wait(_PAUSE):
             release(arrays)
 
-    thread = threading.Thread(target=let_go, name="release")
+    thread = threading.Thread(target=release_loop, name="release")
     thread.start()
     try:
         yield

@@ -29,7 +29,7 @@ MOST = 1_000_000
 """The largest number in a mask's name."""
 
 
-_KEPT = 1 << 21  # cells of a grid of hidden keys that is kept
+_KEPT = 1 << 21  # largest grid of hidden keys to cache, in cells
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,13 @@ class Rule:
         return found
 
     def pairs(self, count: int) -> int:
-        """How many pairs of query and key there are in a text of `count` tokens: what one head computes."""
+        """How many pairs of query and key one head computes in a text of `count` tokens."""
         if len(self.parts) == 1:
             (name, n), every = self.parts[0], np.arange(count, dtype=np.int64)
             return int(KINDS[name].counts(every, count, n).sum())
         if self.later:
             return count * count
-        # To the pairs of one part, those of "global" parts are added, except where the query sees the key already.
+        # Start from the pairs of one part and add those of "global" parts that it does not contain.
         (name, n), *firsts = sorted(self.parts, key=lambda part: part[0] == "global")
         if any(other != "global" for other, _ in firsts):
             return sum(int(self.seen(np.arange(at, at + 1), np.arange(at + 1)).sum()) for at in range(count))
@@ -145,7 +145,7 @@ class Rule:
 
 
 def _hidden(rule: Rule, queries: Array, keys: Array) -> NDArray[np.bool_]:
-    """[query, key]: true where a rule hides the key; read-only."""
+    """[query, key]: true where the rule hides the key. Read-only if it comes from the cache."""
     if not 0 < len(queries) * len(keys) <= _KEPT:
         return ~rule.seen(queries, keys)
     return _kept_hidden(rule, queries.astype(np.int64).tobytes(), keys.astype(np.int64).tobytes())
@@ -153,7 +153,7 @@ def _hidden(rule: Rule, queries: Array, keys: Array) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=4)
 def _kept_hidden(rule: Rule, queries: bytes, keys: bytes) -> NDArray[np.bool_]:
-    """The same, kept: each grid of a view needs it, and every block of a pass."""
+    """The same, cached: each grid of a view and every block of a pass needs it."""
     hidden = ~rule.seen(np.frombuffer(queries, np.int64), np.frombuffer(keys, np.int64))
     hidden.flags.writeable = False
     return hidden
@@ -178,11 +178,11 @@ class Mask:
         return dict(self.heads).get((layer, head), self.rule)
 
     def own(self, layer: int) -> dict[int, Rule]:
-        """The rules of those heads of a block that have one of their own."""
+        """The rules of those heads of a block that have their own."""
         return {head: rule for (block, head), rule in self.heads if block == layer}
 
     def hidden(self, config: Config, layer: int, queries: Array, keys: Array) -> NDArray[np.bool_]:
-        """[head, query, key], or [1, query, key] where all heads are alike: true where a key is not seen."""
+        """[head, query, key], or [1, query, key] if all heads have the same rule: true where a key is hidden."""
         common = _hidden(self.rule, queries, keys)[None]
         own = self.own(layer)
         if not own:
@@ -200,7 +200,7 @@ class Mask:
 
 
 def parse_mask(text: str, config: Config) -> Mask:
-    """The mask that `text` names. Raises ModelError that names the part at fault."""
+    """The mask that `text` names. Raises ModelError naming the invalid part."""
     rule, heads = GPT2, dict[tuple[int, int], Rule]()
     for n, part in enumerate(text.split(",")):
         match = _HEAD.fullmatch(part.strip())
@@ -228,9 +228,11 @@ def _rule(text: str, whole: str) -> Rule:
             continue
         if match is None or name not in KINDS:
             known = ", ".join(f"{kind}:N" if row.numbered else kind for kind, row in KINDS.items())
-            raise ModelError(f"The mask {whole[:60]!r}: {part.strip()[:30]!r} is not a rule; there are {known}, first.")
+            raise ModelError(
+                f"The mask {whole[:60]!r}: {part.strip()[:30]!r} is not a rule; choose from {known}, first."
+            )
         if KINDS[name].numbered != (match[2] is not None):
-            how = "needs a number, like {0}:16" if KINDS[name].numbered else "takes no number"
+            how = "needs a number, like {0}:16" if KINDS[name].numbered else "does not take a number"
             raise ModelError(f"The mask {whole[:60]!r}: {how.format(name).join((f'{name} ', '.'))}")
         number = int(match[2] or 0)
         if KINDS[name].numbered and not 1 <= number <= MOST:
@@ -261,5 +263,5 @@ def seen_by(mask: str, config: Config, layer: int, head: int, query: int, count:
 
 
 def reach(mask: str, config: Config, layer: int, head: int, query: int, count: int) -> int:
-    """How many keys, from the first on, include all that a query sees: up to itself, or all if it sees later ones."""
+    """The length of a prefix of the keys with all that a query sees: up to itself, or all if it sees later ones."""
     return count if mask_of(mask, config).of(layer, head).later else query + 1

@@ -27,7 +27,7 @@ _BUFFER = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 _FOREIGN = (
     (
         re.compile(r"(blocks|h)\.\d+\.attn\.(query|key|value)\.weight|tok_emb\.weight"),
-        "minGPT as it was until 2022, which keeps query, key and value apart; join them as docs/models.md shows",
+        "minGPT as it was until 2022, which stores query, key and value separately; join them as docs/models.md shows",
     ),
     (
         re.compile(r"blocks\.\d+\.attn\.(W|b)_[QKVO]|embed\.W_E"),
@@ -98,7 +98,7 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
     mapping = read_index(index)
     for name in sorted(set(mapping.values())):
         if Path(name).name != name or not name.endswith(".safetensors") or "\\" in name or "\0" in name:
-            raise ModelError(f"{index} points to {name[:80]!r}, which is not a safetensors file beside it.")
+            raise ModelError(f"{index} points to {name[:80]!r}, which is not a safetensors file in the same folder.")
         if not (folder / name).exists():
             raise ModelError(f"{index} names {name!r}, which is not in the folder; fetch it.")
         file = SafetensorsFile(folder / name)

@@ -48,8 +48,8 @@ def give_way() -> None:
         os.nice(_NICE)
 
 
-def let_go(mapping: mmap.mmap) -> None:
-    """Let the system take back the pages of a mapped file at once; Windows does so by itself when it needs them."""
+def release_pages(mapping: mmap.mmap) -> None:
+    """Let the system reclaim a mapped file's pages now; Windows does so by itself when it needs memory."""
     if sys.platform != "win32":
         mapping.madvise(mmap.MADV_DONTNEED)
 
@@ -66,7 +66,7 @@ def share_one_heap() -> None:
 
     By default glibc gives threads heaps of their own, up to eight for each core. Each grows to the most that its
     threads ever held, and a few kilobytes still in use keep much of it: windows opened and closed took ever more memory
-    of which nothing was used.
+    though none of it was in use.
     """
     setting = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if setting is not None:
@@ -165,7 +165,7 @@ def put_in_place(made: Path, final: Path) -> None:
 
 
 def why_not_written(reason: OSError) -> str:
-    """Why a file was not written, in words: what the system says, and on Windows the usual cause."""
+    """Why a file was not written, in words: the system's message, and on Windows the usual cause."""
     said = str(reason.strerror or reason)
     if sys.platform == "win32" and isinstance(reason, PermissionError):
         return f"{said.rstrip('.')}; if a program has it open, close it there"
@@ -176,7 +176,7 @@ def why_not_written(reason: OSError) -> str:
 def deaf_to_interrupts() -> Iterator[None]:
     """Processes that this thread starts in this context receive neither Ctrl+C nor their terminal's hang-up signal.
 
-    A terminal signals all of its processes; the one that started the work receives the signal and ends its workers.
+    A terminal signals every process that runs in it; the parent receives the signal and ends its workers itself.
     Windows cannot block signals, so workers receive them there too.
     """
     if sys.platform == "win32":

@@ -113,7 +113,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
         if words := tokenizer_of_another_kind(folder):
             raise TokenizerError(words)
         raise TokenizerError(
-            f"{folder} holds no tokenizer: put tokenizer.json, or vocab.json and merges.txt, beside the weights."
+            f"{folder} has no tokenizer: put tokenizer.json, or vocab.json and merges.txt, next to the weights."
         )
     if missing:
         raise TokenizerError(f"{folder} has no {missing[0]}; vocab.json and merges.txt belong together.")

@@ -30,9 +30,9 @@ def restore(path: Path, model: GPT2, mean: GPT2, optimizer: Optimizer) -> Progre
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
         if json.loads(metadata["shape"]) != asdict(model.shape):
-            raise SystemExit(f"{path} is of another shape, {metadata['shape']}; choose another folder or its shape.")
+            raise SystemExit(f"{path} has another shape, {metadata['shape']}; choose another folder, or that shape.")
         groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "mean": {}, "optimizer": {}}
-        for key in file.keys():  # noqa: SIM118 (a safetensors file is no dict)
+        for key in file.keys():  # noqa: SIM118 (a safetensors file is not a dict)
             group, name = key.split("/", 1)
             groups[group][name] = file.get_tensor(key)
     model.load_state_dict(groups["model"])

@@ -21,7 +21,7 @@ def training_books(folder: Path) -> list[Path]:
     """List the .txt files of a folder in order of name, without the held-out book."""
     books = sorted(path for path in folder.glob("*.txt") if path.name != HELD_OUT_BOOK)
     if not books:
-        raise SystemExit(f"{folder} holds no .txt file to train on; name a folder of plain-text books.")
+        raise SystemExit(f"{folder} has no .txt file to train on; name a folder of plain-text books.")
     return books
 
 

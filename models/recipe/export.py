@@ -1,7 +1,7 @@
 """Write a model in the Hugging Face layout: float16 weights, config, vocabulary and merges.
 
-python export.py WORK OUTPUT_FOLDER                      the running mean of the newest checkpoint
-python export.py WORK3 OUTPUT_FOLDER --after WORK1 WORK2    that of a third run, with the counts of the earlier runs
+python export.py WORK OUTPUT_FOLDER                         the running mean of the newest checkpoint
+python export.py WORK3 OUTPUT_FOLDER --after WORK1 WORK2    that of a third run, adding the earlier runs' counts
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def grown(folder: Path, tokenizer: Path, shape: Shape, dropout: float = 0.0) -> 
     if (shape.width, shape.heads) != (config["n_embd"], config["n_head"]):
         raise SystemExit(
             f"{folder} is {config['n_embd']} wide with {config['n_head']} heads; a model that begins with its "
-            f"weights cannot be {shape.width} wide with {shape.heads}. Leave --width and --heads as they were."
+            f"weights cannot be {shape.width} wide with {shape.heads}. Keep its --width and --heads."
         )
     if shape.blocks < few or shape.context < config["n_positions"]:
         raise SystemExit(f"{folder} has more blocks or positions than asked for; a model only grows.")

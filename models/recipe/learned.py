@@ -1,14 +1,14 @@
 """Measurements of the small model during training: losses by token, the in-context score, head scores.
 
 On rows of the held-out book, each as long as the context: `loss` is the mean cross-entropy in nats per token, `loss of
-token n` that of the n-th token alone, over all rows. The in-context score is the loss late in the text minus the loss
-early (Olsson et al. 2022 take tokens 500 and 50 of 512), scaled to a context of 128: here the mean over tokens 112 to
+token n` that of the n-th token alone, over all rows. The in-context score is the loss late in the text minus the early
+loss (Olsson et al. 2022 take tokens 500 and 50 of 512), scaled to a context of 128: here the mean over tokens 112 to
 127 minus that over 8 to 15, both of which are written too. Negative means that earlier context helps. `loss when
 repeated` is the loss of random tokens at their second occurrence. Each head's scores are those of `heads.py`, on the
 same random tokens.
 
-curves.csv has a row for each measured step: the step, then these numbers. In the committed one the two means of the
-score are there at the snapshots only; they were measured later.
+curves.csv has a row for each measured step: the step, then these numbers. In the committed file the two
+means of the score are given only at the snapshots; they were added later.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Curves:
             writer.writerow([step, *(f"{value:.4f}" for value in found.values())])
 
     def cut(self, step: int) -> None:
-        """Keep the measurements up to a step; those after it will be made again."""
+        """Drop the measurements after a step; they will be repeated."""
         if self.path.exists():
             names, *lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if int(line.split(",")[0]) <= step]

@@ -124,7 +124,7 @@ def found_analogies(model: forward.Model, tokenizer: bpe.Tokenizer) -> list[dict
 
 def first_position(model: forward.Model, ids: list[int], windows: int = 16, length: int = 64) -> dict[str, float]:
     """Return mean norms of the residual stream at position 0 and elsewhere, halfway through the blocks, and the
-    largest mean attention that a head pays to position 0 from positions 8 and up; windows of a book, ordinary text."""
+    largest mean attention that a head pays to position 0 from positions 8 and up, over windows of a book."""
     tokens = np.array(ids[: windows * length]).reshape(windows, length)
     patterns: list[np.ndarray] = []
     streams: list[np.ndarray] = []
@@ -144,7 +144,7 @@ def tokenizer_digest(folder: Path) -> str:
 
 
 def bigram_figure(folder: Path, corpus_folder: Path | None) -> float:
-    """Fit the bigram model and store its figure, or read the stored figure, which must be of the same tokenizer."""
+    """Fit the bigram model and store its figure, or read the stored one, which must be for the same tokenizer."""
     kept = DATA / "bigram.json"
     if corpus_folder:
         figure = bigram.bits_per_byte(corpus_folder, folder, DATA / corpus.HELD_OUT_BOOK)
@@ -153,7 +153,7 @@ def bigram_figure(folder: Path, corpus_folder: Path | None) -> float:
         return figure
     record = json.loads(kept.read_text())
     if record["tokenizer"] != tokenizer_digest(folder):
-        raise SystemExit(f"{kept} is of another tokenizer; run with --corpus to fit the bigram model anew.")
+        raise SystemExit(f"{kept} is for another tokenizer; run with --corpus to fit the bigram model anew.")
     return float(record["bits_per_byte"])
 
 

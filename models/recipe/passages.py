@@ -1,7 +1,7 @@
 """Short English passages, each for one skill: for training and, in held-out phrasings, for evaluation.
 
-        python passages.py --seed 3 --count 20                        prints some passages
-    python passages.py --held-out capitals                        prints evaluation items
+    python passages.py --seed 3 --count 20          prints some passages
+    python passages.py --held-out capitals          prints evaluation items
 
 No passage contains any of the plain sentences that the model is tested on (`plain.py`).
 """
@@ -45,7 +45,7 @@ MAKERS: dict[str, Callable[[Rng, bool], Passage]] = {
     repeats.SKILL: repeats.repeated,
     STORY: _story,
 }
-# The skills that are measured: all whose passages have an answer.
+# The skills that are measured: those with an answer in their passages.
 SKILLS = sorted(
     [repeats.SKILL, *(skill for skill, found in TEMPLATES.items() if any("<" in one.text for one in found))]
 )
@@ -60,7 +60,7 @@ def make(skill: str, rng: Rng, held_out: bool = False) -> Passage:
 
 
 def training_passages(seed: int) -> Iterator[Passage]:
-    """Yield passages without end, deterministic by seed; none of them is held out."""
+    """Yield an endless stream of training passages, deterministic by seed."""
     rng = Rng(seed)
     skills = list(MAKERS)
     shares = [SHARES.get(skill, 3) for skill in skills]

@@ -29,7 +29,7 @@ def read_grammar() -> dict[str, list[str]]:
     for lines in sections.values():
         for called in (name for line in lines for name in _CALL.findall(line)):
             if called not in sections:
-                raise ValueError(f"The stories' grammar has no section [{called}]; write one or mend the name.")
+                raise ValueError(f"The stories' grammar has no section [{called}]; write one or correct the name.")
     return sections
 
 

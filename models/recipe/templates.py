@@ -3,8 +3,8 @@
 A line is a phrasing. `{country}` is a slot of words.toml, `{country2}` another row of the same table, `{day+1}` the row
 after `{day}`, `{Animal}` begins with a capital, `{x|y}` is x or y (which may contain slots), `{madeup}` an invented
 word. The text in `<...>` is the answer by which the skill is measured. A line without an answer is for training only.
-Phrasings after the line `## held out` are never trained on; `## choices 2` gives the number of sensible answers, if
-that is not the number of words that can fill the answer's slot.
+Phrasings after the line `## held out` are never trained on; `## choices 2` gives the number of sensible answers if it
+differs from the number of words that can fill the answer's slot.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Passage:
     """One passage: `prompt + answer + rest` is its text.
 
     `choices` is the number of sensible answers, which sets the chance level; `held_out` marks a phrasing that is never
-    trained on; the answer is empty where nothing is asked.
+    trained on; the answer is empty if the passage has none.
     """
 
     skill: str
@@ -75,7 +75,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Template:
-    """One phrasing of a skill; `choices` as in `Passage`, 0 if the words of the answer's slot are to be counted."""
+    """One phrasing of a skill; `choices` as in `Passage`, or 0 to count the words of the answer's slot."""
 
     skill: str
     text: str
@@ -99,7 +99,7 @@ class Template:
 
     @cached_property
     def choices(self) -> int:
-        """The number of possible answers: as stated, or the number of different words for the answer's slot."""
+        """The number of sensible answers: as stated, or the number of different words for the answer's slot."""
         answer = re.search(r"<([^<>]*)>", self.text)
         if not answer:
             return 0

@@ -1,15 +1,15 @@
 """Train the small model that shows induction heads forming, and keep twenty-one snapshots of its training.
 
     python train_learner.py CORPUS models/learner
-    python train_learner.py CORPUS models/learner --work WORK --steps 300     a piece; without --steps, the rest
+    python train_learner.py CORPUS models/learner --work WORK --steps 300     part of it; without --steps, the rest
 
 CORPUS is a folder of plain-text books. Half of the rows of a batch are pieces of books; the others are repeated
-sequences of random tokens, predictable from the second copy on, and only by attending back. Snapshots are closest
+sequences of random tokens, predictable from the second copy on, and only by attending back. Snapshots are densest
 where most is learned. `snapshots/curves.csv` gets the measurements during training (see `learned.py`), at more steps
 than there are snapshots. Training takes about two minutes on one CPU core.
 
-With --work, the state of the training is kept there at every snapshot, and the same command goes on from it, to the
-same weights as in one go.
+With --work, the training state is saved there at every snapshot; the same command resumes from it and ends with the
+same weights as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("corpus", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--work", type=Path, help="a folder for the state of the training, to go on from")
-    parser.add_argument("--steps", type=int, help="end after so many steps (default: those of the last snapshot)")
+    parser.add_argument("--work", type=Path, help="a folder for the training state, to resume from")
+    parser.add_argument("--steps", type=int, help="stop after this many steps (default: those of the last snapshot)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)  # the same order of summation, whatever the number of cores

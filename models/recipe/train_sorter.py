@@ -3,7 +3,7 @@
     python train_sorter.py models/sorter
 
 A text is six letters out of A, B, C followed by the same letters in order; only the last six are predicted.
-A quarter of the 729 inputs is held out of training, to show that the model sorts and does not merely memorize. The
+A quarter of the 729 inputs is held out of training, to show that the model sorts rather than memorizes. The
 task is that of minGPT's sorting demo.
 """
 
@@ -70,7 +70,7 @@ def main() -> None:
             export(model, args.output, snapshots / f"{step:05d}", {"step": str(step)})
             right = sorts(model, inputs).float()
             print(f"step {step:5d}  sorted right: {100 * right.mean():5.1f} % of all, "
-                  f"{100 * right[left_out].mean():5.1f} % of those left out", flush=True)  # fmt: skip
+                  f"{100 * right[left_out].mean():5.1f} % of those held out", flush=True)  # fmt: skip
         if step == steps:
             break
         rate = PEAK_RATE * min((step + 1) / 50, (steps - step) / steps)

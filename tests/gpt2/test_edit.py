@@ -69,7 +69,7 @@ def test_an_edit_is_read_from_its_text_and_its_own_words_are_read_as_the_same(te
         ("blocks.1.attn.zz=0", "no tensor 'blocks.1.attn.zz'; did you mean blocks.1.attn.z"),
         ("blocks.3.attn.z=0", "no tensor 'blocks.3.attn.z'"),
         ("blocks.1.attn.hook_z=0", "TransformerLens' name stands for blocks.1.attn.z"),
-        ("blocks.1.attn.pattern=0", "blocks.1.attn.pattern cannot be edited; what can be: embed, resid_pre"),
+        ("blocks.1.attn.pattern=0", "blocks.1.attn.pattern cannot be edited; these can: embed, resid_pre"),
         ("logits=0", "logits cannot be edited"),
         ("blocks.1.attn.z[3]=0", "head 3 does not exist; head goes from 0 to 2"),
         ("blocks.1.attn.z[0, 8]=0", "pos 8 does not exist; pos goes from 0 to 7"),

@@ -107,7 +107,7 @@ def test_masks_of_single_heads_are_theirs_alone():
     [
         ("sliding:3", "'sliding:3' is not a rule; there are causal, none, window:N"),
         ("window", "window needs a number, like window:16"),
-        ("none:3", "none takes no number"),
+        ("none:3", "none does not take a number"),
         ("window:0", "window:0 is out of range"),
         ("first", "does not let every token see itself; add window:1"),
         ("causal, 3.0=none", "no head 0 in block 3"),

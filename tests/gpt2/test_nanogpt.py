@@ -109,7 +109,7 @@ def test_mingpt_as_it_was_before_is_told_how_to_join_its_parts(tmp_path):
     tensors = load_file(folder / "model.safetensors")
     tensors = {"tok_emb.weight": tensors.pop("transformer.wte.weight"), **tensors}
     save_file(tensors, folder / "model.safetensors")
-    with pytest.raises(ModelError, match=r"until 2022, which keeps query, key and value apart"):
+    with pytest.raises(ModelError, match=r"until 2022, which stores query, key and value separately"):
         load_checkpoint(folder)
 
 

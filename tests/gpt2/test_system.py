@@ -41,7 +41,7 @@ def test_on_windows_nothing_is_asked_for_that_is_not_there(windows):
     system.give_way()
     with mmap.mmap(-1, 4096) as mapping:
         mapping[:5] = b"words"
-        system.let_go(mapping)
+        system.release_pages(mapping)
         assert mapping[:5] == b"words"
 
 

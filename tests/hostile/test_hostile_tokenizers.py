@@ -80,7 +80,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_folder_without_a_tokenizer_says_which_files_to_look_for(tmp_path):
-    refused(tmp_path, "holds no tokenizer: put tokenizer.json, or vocab.json and merges.txt")
+    refused(tmp_path, "has no tokenizer: put tokenizer.json, or vocab.json and merges.txt")
 
 
 @pytest.mark.parametrize("missing", ["vocab.json", "merges.txt"])
@@ -158,10 +158,10 @@ def test_more_added_tokens_than_any_tokenizer_has_are_refused_before_time_is_spe
         (b'{"\xff": 0}', r"not UTF-8 text \(byte 2\)"),
         (b'{"a": 0, "b": 1, "a": 2}', "the key 'a' occurs twice"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
-        (b"[]", "holds a JSON list where an object is expected"),
-        (b"null", "where an object is expected"),
-        (b"3", "where an object is expected"),
-        (b'"text"', "where an object is expected"),
+        (b"[]", "contains a JSON list, not an object"),
+        (b"null", "not an object"),
+        (b"3", "not an object"),
+        (b'"text"', "not an object"),
     ],
 )
 def test_what_is_not_a_json_object_is_refused_naming_the_file(tmp_path, name, content, said):
