@@ -29,7 +29,7 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Capital, Phrase
 
 _GROUP = re.compile(r"(.+?)(?: of token (\d+)| (L\d+H\d+))")
-_HINT = Phrase("click a point to open its number, beside it to open the snapshot there")
+_HINT = Phrase("click a point to open its number, elsewhere to open the nearest snapshot")
 _MOST = 6  # panels at most
 _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE, Hue.QUERY, Hue.MLP, Hue.KEY)
 
