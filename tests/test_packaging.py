@@ -157,8 +157,8 @@ UNKNOWN = {"name": "c", "skip_reason": "Dependency not found on PyPI and could n
     [
         ([[FINE], [FINE, UNKNOWN]], 0, "1 packages audited, 1 without an answer, 0 known vulnerabilities"),
         ([[FINE], [FINE, VULNERABLE]], 1, "  b 2: PYSEC-1, fixed in 3"),
-        ([[UNKNOWN]], 0, "Nothing was audited: this network gives no advisories."),
-        ([None], 0, "Nothing was audited: this network gives no advisories."),
+        ([[UNKNOWN]], 0, "Nothing was audited: PyPI's advisories cannot be reached from this network."),
+        ([None], 0, "Nothing was audited: PyPI's advisories cannot be reached from this network."),
     ],
 )
 def test_known_vulnerabilities_are_named_and_a_network_without_advisories_is_told(

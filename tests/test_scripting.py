@@ -229,7 +229,7 @@ def test_weights_are_those_of_the_file(tiny):
         ),
         (lambda run: run.model.run(TEXT, edits=["blocks.1.attn.hook_z=0"]), "stands for blocks.1.attn.z"),
         (lambda run: run.model.run(TEXT, edits=EDITS[0]), r"a list of texts; give edits=\['blocks.1.attn.z\[2\]=0'\]"),
-        (lambda run: run.model.run(TEXT, edits=EDITS).figure("heads"), "which --edit does not reach"),
+        (lambda run: run.model.run(TEXT, edits=EDITS).figure("heads"), "to which --edit does not apply"),
         (lambda run: run.ablate(" was", " he", what="norms"), "'norms' cannot be muted"),
         (lambda run: run.ablate(" was", " he", how="mean", reference=[]), "no reference text"),
         (lambda run: run.patch(logitscope.open_model().run(OTHER), " was", " he"), "two opened models"),

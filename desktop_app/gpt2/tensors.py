@@ -63,7 +63,7 @@ def _layer_norm(place: str, name: str, source: str) -> tuple[TensorSpec, ...]:
         TensorSpec(
             scale,
             ("pos", "one"),
-            f"{place}: standard deviation, with ε added to the variance",
+            f"{place}: standard deviation, a little ε added",
             "σ = √(Σ (x − μ)² / d_model + ε)",
             (source, mean),
             f.SCALE,
@@ -101,9 +101,7 @@ def _qkv(letter: str, word: str, formula: Formula) -> TensorSpec:
 
 
 _INPUT = (
-    TensorSpec(
-        "tokens", ("pos",), "token ids", "the typed text, split by the tokenizer", (), f.given(("i",)), kept=True
-    ),
+    TensorSpec("tokens", ("pos",), "token ids", "the typed text, cut by the tokenizer", (), f.given(("i",)), kept=True),
     TensorSpec("embed", _POS_MODEL, "token embedding", "row W_E[token]", ("tokens", "embed.W_E"), f.ROWS_OF_TABLE),
     TensorSpec(
         "pos_embed",
@@ -128,7 +126,7 @@ _NEXT_RESID = TensorSpec(
     _B + "resid_pre",
     _POS_MODEL,
     "residual stream at the start of the block",
-    "resid_post of the previous block",
+    "resid_post of the block before",
     ("blocks.{L-1}.resid_post",),
     f.SAME,
     kept=True,

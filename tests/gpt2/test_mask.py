@@ -105,7 +105,7 @@ def test_masks_of_single_heads_are_theirs_alone():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("sliding:3", "'sliding:3' is not a rule; there are causal, none, window:N"),
+        ("sliding:3", "'sliding:3' is not a rule; choose from causal, none, window:N"),
         ("window", "window needs a number, like window:16"),
         ("none:3", "none does not take a number"),
         ("window:0", "window:0 is out of range"),
