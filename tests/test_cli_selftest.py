@@ -77,7 +77,7 @@ def test_what_is_left_aside_is_told_with_the_library_that_it_lacks(whole):
     assert not [line for line in lines if "nknown error" in line]
     for name, libraries in lacking.items():
         [line] = [line for line in lines if name in line]
-        assert ("left aside" in line) == bool(libraries)
+        assert ("is not used" in line) == bool(libraries)
         assert not libraries or any(library in line for library in libraries)
 
 

@@ -166,7 +166,7 @@ HOSTILE = {
     "broken XML": (in_master(b"<p:cSld", b"<p:cSld <"), "damaged"),
     "nothing of a presentation": (
         in_types(_MAIN, b"openxmlformats-officedocument.wordprocessingml.document.main+xml"),
-        "no presentation",
+        "not a presentation",
     ),
     "no parts": (lambda parts: [parts.pop(name) for name in list(parts) if name.startswith("ppt/slideM")], "damaged"),
     "no types": (lambda parts: parts.pop("[Content_Types].xml"), "not a PowerPoint file"),

@@ -15,6 +15,7 @@ from desktop_app.core.last_session import last_file
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.session_file import load_session
 from desktop_app.core.state import with_option
+from desktop_app.figures.marks import Strands
 from desktop_app.gpt2.edit import Cells, Edit, parse_edits
 from tests.ui.driver import ALT, CTRL, LEFT, NONE, SHIFT
 
@@ -22,8 +23,9 @@ PATTERN = "blocks.1.attn.pattern"
 
 
 def cells_of(desk, name):
-    """The largest picture of a tensor on the canvas."""
-    found = [c for c in desk.window.canvas.page.cells if c.source is not None and c.source.name == name]
+    """The largest grid of a tensor on the canvas; points of curves are cells too."""
+    cells = (c for c in desk.window.canvas.page.cells if not isinstance(c, Strands))
+    found = [c for c in cells if c.source is not None and c.source.name == name]
     return max(found, key=lambda c: c.rect.w * c.rect.h)
 
 
@@ -118,7 +120,7 @@ def test_a_number_is_asked_for_and_a_bad_one_is_refused_with_a_sentence(desk, mo
     right_click(desk, name, 2, 1)
     choose(desk, "Head 0 of block 1", "Scale")
     assert edits(desk) == []
-    assert "'x', which is not a number" in desk.notice()
+    assert "'x', which is neither a number nor" in desk.notice()
     right_click(desk, name, 2, 1)
     choose(desk, "Head 0 of block 1", "Scale")
     assert edits(desk) == ["blocks.1.attn.z[0]*=0.25"]
