@@ -28,7 +28,7 @@ done
 deb=$(echo "$dist"/logitscope_*.deb) wheel=$(echo "$dist"/logitscope-*.whl)
 [ -f "$deb" ] && [ -f "$wheel" ] || fail "$dist holds no Debian package and wheel; make them with: ./run package"
 work=$(mktemp -d)
-trap 'umount --quiet "$work/root/proc" "$work/root/dev/shm" || :; rm -rf --one-file-system -- "$work"' EXIT
+trap 'umount --quiet "$work/root/proc" "$work/root/dev/shm" 2>/dev/null || :; rm -rf --one-file-system -- "$work"' EXIT
 
 say "sums, and what Debian's own judges say"
 (cd "$dist" && sha256sum --check --quiet SHA256SUMS)

@@ -21,6 +21,7 @@ from desktop_app.core.panels import (
     RulerPanel,
     ShadedPanel,
     SheetPanel,
+    Strip,
     StripsPanel,
     TextPanel,
     View,
@@ -41,6 +42,10 @@ def _bars(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
     return (Bar(HIDDEN, 0.0, HIDDEN),) * len(bars)
 
 
+def _strips(strips: tuple[Strip, ...]) -> tuple[Strip, ...]:
+    return tuple(replace(strip, values=_blank(strip.values), remark="") for strip in strips)
+
+
 def _grid(panel: Any) -> Any:
     return replace(panel, values=_blank(panel.values), note=_NOTE)
 
@@ -51,9 +56,7 @@ def cover_bars(panel: BarsPanel) -> BarsPanel:
 
 
 _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
-    StripsPanel: lambda p: replace(
-        p, note=_NOTE, strips=tuple(replace(s, values=_blank(s.values), remark="") for s in p.strips)
-    ),
+    StripsPanel: lambda p: replace(p, note=_NOTE, strips=_strips(p.strips), peers=_strips(p.peers)),
     MapPanel: lambda p: replace(_grid(p), texts=tuple((HIDDEN,) * len(row) for row in p.texts)),
     GridPanel: _grid,
     MultiplesPanel: _grid,
@@ -65,7 +68,7 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     ),
     GraphPanel: lambda p: replace(p, note=_NOTE, strands=()),
     CurvePanel: lambda p: replace(
-        p, note=_NOTE, lines=(), points=None, focus=None, levels_at=(), band=None, line_names=()
+        p, note=_NOTE, lines=(), points=None, focus=None, levels_at=(), band=None, y_holds=None, line_names=()
     ),
     SheetPanel: lambda p: replace(p, note=_NOTE, values=None),
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),

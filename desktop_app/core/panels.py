@@ -157,13 +157,18 @@ class Strip:
 
 @dataclass(frozen=True)
 class StripsPanel(Panel):
-    """Aligned vectors. Each is wrapped into rows of `wrap` cells; a gap every `groups` cells shows a head's width."""
+    """Aligned vectors. Each is wrapped into rows of `wrap` cells; a gap every `groups` cells shows a head's width.
+
+    `peers` are the strips of other panels, or of other moments, with whose cells these are aligned: all reserve the
+    same space for labels.
+    """
 
     strips: tuple[Strip, ...] = ()
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
     wrap: int = 64
     group: int = 0
     selected_group: int | None = None
+    peers: tuple[Strip, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -407,6 +412,7 @@ class CurvePanel(Panel):
 
     Stems far above all others, and points outside `x_range`, are not drawn; the axes state how many there are.
     `source` gives in `each` the cell of each of the `points`, or, without points, of each point of the lines in turn.
+    `y_holds` are values for which the axes have room though they are not drawn: those of an animation's other moments.
     """
 
     lines: tuple[tuple[Array, Array], ...] = ()
@@ -418,6 +424,7 @@ class CurvePanel(Panel):
     y_label: str = ""
     hue: Hue = Hue.MLP
     x_range: tuple[float, float] | None = None
+    y_holds: Array | None = None
     line_names: tuple[str, ...] = ()  # written at the end of each line
     stops: tuple[tuple[float, Intent, str], ...] = ()  # by x: the intent of a click nearest to x, and its words
     stems: bool = False  # draw the points' values as thin bars from the first level line
@@ -611,5 +618,8 @@ def row(*children: AnyPanel | Box, weights: tuple[float, ...] = ()) -> Box:
 
 
 def column(*children: AnyPanel | Box, weights: tuple[float, ...] = ()) -> Box:
-    """Children stacked vertically."""
-    return Box(children, False, weights)
+    """Children stacked vertically, with the cells of vectors aligned."""
+    labels = [peer for child in children if isinstance(child, StripsPanel) for peer in (*child.strips, *child.peers)]
+    peers = tuple({(strip.label, strip.remark): replace(strip, values=np.zeros(0)) for strip in labels}.values())
+    aligned = [replace(child, peers=peers) if isinstance(child, StripsPanel) else child for child in children]
+    return Box(tuple(aligned), False, weights)

@@ -81,7 +81,7 @@ def legend(
     first, second, above = _legend_words(levels, rooms, page, beyond, say(pooled), label)
     beside = page.width(first, size=11) + (mark if above else 0)
     bar = min(page.u(96), max(page.u(8), rect.w - ends - beside))
-    x, y = rect.x, rect.y + (page.u(6.5) if second else rect.h / 2)
+    x, y = rect.x, rect.y + page.u(8)  # at the same height with and without a second line, which may come and go
     x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
     # A log or root scale compresses the numbers between the ends, not the colours of the bar.
@@ -94,7 +94,7 @@ def legend(
         x += _marked_cell(levels, x, y, page)
     page.words(x, y, first, size=11, colour=theme.dim, room=rect.x + rect.w - x)
     if second:
-        x, y = rect.x, y + page.u(12)
+        x, y = rect.x, y + page.u(10.7)
         x += _marked_cell(levels, x, y, page) if marked and not above else 0
         room = rect.x + rect.w - x
         page.words(x, y, second, size=page.fitting(second, room, (10, 9, 8)), colour=theme.dim, room=room)

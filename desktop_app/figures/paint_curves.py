@@ -85,7 +85,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         y = float(py(tick))
         page.path([box.x - page.u(4), box.x], [y, y], theme.faint)
         page.words(box.x - page.u(7), y, short(tick), size=10, colour=theme.dim, align="right")
-    for tick in ticks(x0, x1, max(2, int(box.w / page.u(70)))):
+    for tick in _at_least_two(x0, x1, int(box.w / page.u(70))):
         x = float(px(tick))
         page.path([x, x], [box.y + box.h, box.y + box.h + page.u(4)], theme.faint)
         page.words(x, box.y + box.h + page.u(11), short(tick), size=10, colour=theme.dim, align="center")
@@ -306,12 +306,18 @@ def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Pag
     return words
 
 
+def _at_least_two(low: float, high: float, count: int) -> list[float]:
+    """About `count` round numbers for an axis: one alone would be no scale."""
+    count = max(2, count)
+    while len(found := ticks(low, high, count)) < 2 and count < 8:
+        count += 1
+    return found
+
+
 def _marks(low: float, high: float, length: float, page: Page, *, ends: bool) -> list[float]:
     """The numbers for an axis of this length: at least two round ones, and `ends` if asked for, none too close."""
     apart = page.u(13) * (high - low) / max(length, 1.0)
-    count = max(2, int(length / page.u(36)))
-    while len(found := ticks(low, high, count)) < 2 and count < 8:
-        count += 1
+    found = _at_least_two(low, high, int(length / page.u(36)))
     if ends:
         zero = [0.0] if low < 0 < high else []
         found = [low, *zero, *(t for t in found if t), high]
@@ -336,6 +342,8 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) ->
     if panel.x_range is not None and panel.points is not None:
         x, y = panel.points
         ys = [*(line for _, line in panel.lines), y[(x >= xs[0]) & (x <= xs[1])]]
+    if panel.y_holds is not None:
+        ys = [*ys, panel.y_holds]
     everything = np.concatenate([np.ravel(y) for y in ys])
     if panel.stems:
         # One huge dimension must not flatten the others; it is drawn only up to the edge, and its value is written.

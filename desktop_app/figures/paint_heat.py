@@ -103,8 +103,9 @@ def _row_height(panel: StripsPanel, room: float, head: float, page: Page) -> flo
 
 def _label_width(panel: StripsPanel, page: Page) -> float:
     """Room beside the strips: as much as the longest label and remark need, within limits."""
-    labels = [page.width(s.label, size=12, mono=True, bold=True) for s in panel.strips]
-    remarks = [page.width(s.remark, size=11) for s in panel.strips]
+    strips = (*panel.strips, *panel.peers)
+    labels = [page.width(s.label, size=12, mono=True, bold=True) for s in strips]
+    remarks = [page.width(s.remark, size=11) for s in strips]
     return min(max(*labels, *remarks, page.u(14)) + page.u(_BESIDE_LABEL), page.u(_STRIP_LABEL))
 
 

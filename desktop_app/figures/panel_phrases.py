@@ -41,7 +41,10 @@ def text_phrases(panel: TextPanel, say: Say) -> dict[str, Any]:
 def strips_phrases(panel: StripsPanel, say: Say) -> dict[str, Any]:
     """Words on vectors as strips."""
     more: dict[str, Any] = {}
-    more["strips"] = tuple(replace(s, label=say(s.label), remark=say(s.remark)) for s in panel.strips)
+    more["strips"], more["peers"] = (
+        tuple(replace(s, label=say(s.label), remark=say(s.remark)) for s in strips)
+        for strips in (panel.strips, panel.peers)
+    )
     return more
 
 

@@ -398,7 +398,8 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         x, y = place.x + pad, place.y + (page.u(11) if stacked else high / 2)
         page.words(x, y, name, size=11, colour=self._theme.dim, room=wide)
         left = x if stacked else x + named
-        legend(scale.levels, Rect(left, place.y + tall - high, place.x + pad + wide - left, high), page, scale.beyond)
+        bar = Rect(left, place.y + tall - high + page.u(4), place.x + pad + wide - left, high)
+        legend(scale.levels, bar, page, scale.beyond)
         return place
 
     def _scaled(self, sheet: Sheet, shot: Shot) -> str:

@@ -143,9 +143,17 @@ def test_a_row_is_scaled_masked_exponentiated_summed_and_divided(scene):
     (bars,) = panels_of(beats[-1].panels(1.0))
     (exponents,) = panels_of(beats[3].panels(1.0))
     assert not beats[2].cells and not beats[3].cells, "no tensor holds what is on the way"
+    others = bars.bars[len(beats[-1].cells) :]
+    left_out = sorted(range(scene.token + 1), key=lambda j: exps[j])[: scene.token + 1 - 16]
+    assert [str(bar.label) for bar in others] == ["5 others"] and len(left_out) == 5
+    assert others[0].value == pytest.approx(exps[left_out].sum() / exps[: scene.token + 1].sum(), rel=1e-5)
+    assert others[0].text == percent(others[0].value) and exponents.bars[-1].text == number(exponents.bars[-1].value)
+    assert exponents.bars[-1].value == pytest.approx(exps[left_out].sum(), rel=1e-5)
+    (scaled,) = panels_of(beats[0].panels(1.0))
+    assert (scaled.bars[-1].value, scaled.bars[-1].text) == (0.0, "…"), "a sum of scores means nothing"
     hidden = [bar.text for bar in next(panels_of(beats[1].panels(1.0))).bars if not bar.kept]
-    assert set(hidden) <= {"−∞"} and len(hidden) == len(beats[-1].cells) - sum(bar.kept for bar in bars.bars)
-    for cell, share, weight in zip(beats[-1].cells, bars.bars, exponents.bars, strict=True):
+    assert set(hidden) <= {"−∞"} and len(hidden) == len(beats[-1].cells) - sum(bar.kept for bar in bars.bars[:-1])
+    for cell, share, weight in zip(beats[-1].cells, bars.bars[:-1], exponents.bars[:-1], strict=True):
         j = cell.index[2]
         if j <= scene.token:
             assert weight.value == pytest.approx(exps[j], rel=1e-5)
@@ -153,6 +161,44 @@ def test_a_row_is_scaled_masked_exponentiated_summed_and_divided(scene):
         else:
             assert share.value == 0 and not share.kept
     assert names
+
+
+@pytest.mark.parametrize(
+    ("op", "by", "where"),
+    [
+        ("sum", "cell", "Before the blocks · '{q}' at 20"),
+        ("scores", "cell", "Block 1 · Head 2 · '{q}' at 20"),
+        ("qkv", "cell", "Block 1 · Head 2 · '{q}' at 20"),
+        ("mlp.post", "cell", "Block 1 · '{q}' at 20"),
+        ("pattern", ROW, "Block 1 · Head 2"),
+        ("ln_final", "cell", "After the blocks · '{q}' at 20"),
+        ("logits", "cell", "After the blocks · '{p}' at 7"),
+        ("temperature", "cell", "After the blocks · '{p}' at 7"),
+        ("draw", "cell", "After the blocks · '{p}' at 7"),
+        ("append", "cell", "Block 1 · Head 2 · '{l}' at {n}"),
+    ],
+)
+def test_a_motion_is_headed_by_the_place_and_the_token_whose_numbers_it_shows(model, op, by, where):
+    scene = scene_of(model, layer=1, head=2, token=20, position=7)
+    ids, last = scene.trace.ids, len(scene.trace) - 1
+    q, p, end = (scene.tokenizer.quoted(ids[n]).strip("'") for n in (20, 7, last))
+    assert str(motion(scene, op, by).where) == where.format(q=q, p=p, l=end, n=last)
+
+
+def test_a_row_with_more_keys_than_are_shown_says_so(model):
+    for text, left_out in (("A short text", False), ("A text of more than sixteen tokens, as each byte is one", True)):
+        scene = scene_of(model, text, layer=1, head=2)
+        count = len(scene.trace)
+        *_, bars = panels_of(motion(scene, "scores").beats[0].panels(1.0))
+        assert str(bars.note) == (f"the 16 of {count} keys with the largest weights" if left_out else "")
+        *_, bars = panels_of(motion(scene, "pattern").beats[-1].panels(1.0))
+        assert (str(bars.bars[-1].label) == f"{count - 16} others") == left_out
+        assert sum(bar.value for bar in bars.bars) == pytest.approx(1.0), "with the others, a whole row"
+
+
+def test_the_storyboard_of_one_beat_is_that_beat(scene):
+    found = motion(scene, "draw")
+    assert str(found.storyboard().lead) == f"{found.beats[0].words}."
 
 
 def test_values_weighted_and_added_are_z(scene):

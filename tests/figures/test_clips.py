@@ -9,6 +9,7 @@ from desktop_app.core.motion.operations import OPERATIONS, motion_of
 from desktop_app.figures import clips
 from desktop_app.figures.deck.film import SIZE
 from desktop_app.figures.export import Options, job_of, lay_out
+from desktop_app.figures.marks import Heat, Path
 from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError
 from tests.figures.boxes import faint, faults
@@ -74,6 +75,38 @@ def test_a_moment_and_a_storyboard_have_words_apart_and_legible(scene, op):
             sheet = lay_out(job, Options("png", theme=theme))
             assert faults(sheet.marks, sheet.width, sheet.height) == []
             assert faint(sheet.marks, THEMES[theme].background) == []
+
+
+def standing(view):
+    """Where the cells of a view are, where its bars begin, and the numbers on its axes."""
+    sheet = lay_out(job_of(view, ""), Options("png"))
+    cells = [mark.rect for mark in sheet.marks if isinstance(mark, Heat) and len(mark.fractions) * mark.rect.h > 8]
+    axes = [
+        (float(m.x[0]), float(m.y[0]))
+        for m in sheet.marks
+        if isinstance(m, Path) and len(m.x) == 2 and m.x[0] == m.x[1]
+    ]
+    return [tuple(round(v, 2) for v in (r.x, r.y, r.w, r.h)) for r in cells], sorted({round(x, 2) for x, _ in axes})
+
+
+STANDING = [op for op in MOVING if op not in ("draw", "probabilities")]  # there the marker on the ruler moves
+
+
+@pytest.mark.parametrize(("op", "by"), [(op, by) for op in STANDING for by in ("cell", "row")])
+def test_what_does_not_change_stays_in_its_place_while_beats_move(scene, op, by):
+    found = motion_of(scene, next(s for s in shown_steps(scene.config, 1) if s.spec.op == op), by)
+    for n in (0, len(found.beats) // 2, len(found.beats) - 1):
+        beat = [standing(found.view(n + share)) for share in (0.01, 0.5, 0.99)]
+        assert beat[0] == beat[1] == beat[2]
+    first, last = (standing(found.view(time)) for time in (0.01, found.length))
+    assert first[0] == last[0], "the labels of all beats have room from the first"
+
+
+def test_the_vectors_of_a_product_stand_below_each_other(scene):
+    for op in ("scores", "mlp.pre", "z", "resid_mid"):
+        cells, _ = standing(motion(scene, op).view(0.5))
+        vectors = [cell for cell in cells if cell[3] > 8]
+        assert len(vectors) == 3 and len({(x, w) for x, _, w, _ in vectors}) == 1
 
 
 def test_the_command_writes_a_storyboard_and_refuses_what_cannot_be(tmp_path, capsys):

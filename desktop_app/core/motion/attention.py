@@ -1,7 +1,8 @@
 """Animated operations of one head: scores, a row's softmax, values weighted and added, and the key-value cache."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,9 +21,11 @@ from desktop_app.core.panels import (
     column,
 )
 from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.phrase import Phrase
 
 _KEYS = 16
+_NO_SUM = "…"  # what stands for numbers whose sum means nothing
 
 
 def scores(scene: Scene) -> tuple[Beat, ...]:
@@ -32,7 +35,12 @@ def scores(scene: Scene) -> tuple[Beat, ...]:
     opened = [dot_parts(scene, Cell(name, (scene.head, query, j))) for j in keys]
     totals = [float(products.sum()) for _, _, products, _ in opened]
     q_levels, k_levels = diverging(opened[0][0]), diverging(*(o[1] for o in opened))
-    p_levels, reach = diverging(*(o[2] for o in opened)), max(map(abs, totals), default=1.0) or 1.0
+    p_levels = diverging(*(o[2] for o in opened))
+    labels = [Phrase("k of {1}", scene.labels[j]) for j in keys]
+    # The axis holds every score and every sum on the way, so it stays where it is from beat to beat.
+    running = np.concatenate([np.cumsum(o[2]) for o in opened])
+    axis = tuple(Bar("", end, "") for end in (float(running.min()), float(running.max())))
+    peers = *(Bar(scene.labels[j], v, number(v), marked=True) for j, v in zip(keys, totals, strict=True)), *axis
 
     def beat(n: int, j: int) -> Beat:
         cell = Cell(name, (scene.head, query, j))
@@ -47,12 +55,18 @@ def scores(scene: Scene) -> tuple[Beat, ...]:
             )
             return column(
                 strip_panel(q, Phrase("q of {1}", scene.labels[query]), Hue.QUERY, q_levels),
-                strip_panel(k, Phrase("k of {1}", scene.labels[j]), Hue.KEY, k_levels, operator="×"),
+                strip_panel(k, labels[n], Hue.KEY, k_levels, operator="×", others=labels),
                 strip_panel(done, Phrase("products"), Hue.ACCENT, p_levels, operator="="),
-                BarsPanel(title=Phrase("Scores of the row"), bars=bars, hue=Hue.ATTENTION, reach=reach),
+                BarsPanel(
+                    title=Phrase("Scores of the row"),
+                    note=_left_out(scene, query, keys),
+                    bars=bars,
+                    hue=Hue.ATTENTION,
+                    peers=peers,
+                ),
             )
 
-        words = Phrase("query {1} · key {2} = {3}", scene.labels[query], scene.labels[j], number(totals[n]))
+        words = Phrase("query {1} · key {2} = {3}", token_name(scene, query), token_name(scene, j), number(totals[n]))
         return Beat(words, (cell,), computed_from(scene.trace, cell), (totals[n],), panels)
 
     return tuple(beat(n, j) for n, j in enumerate(keys))
@@ -69,10 +83,12 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
     keys = _shown_keys(scene, query)
     hidden = [j for j in range(count) if not np.isfinite(rows["masked"][j])][: max(0, _KEYS - len(keys))]
     shown = sorted({*keys, *hidden})
+    rest = [j for j in range(scene.reach(query)) if np.isfinite(rows["masked"][j]) and j not in shown]
     seen = np.isfinite(rows["masked"])
     largest = float(rows["masked"][seen].max())
     exps = np.where(seen, np.exp(np.where(seen, rows["masked"], largest) - largest), 0.0)
     total = float(exps.sum())
+    shares = exps / total
 
     def stage(
         words: str,
@@ -83,13 +99,18 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
         *,
         masks: bool = True,
     ) -> Beat:
-        """The row from `before` to `after`, which is `attn.{makes}`, or a part of the softmax that no tensor holds."""
-        bars_from, bars_to = np.where(np.isfinite(before), before, 0.0), np.where(np.isfinite(after), after, 0.0)
-        reach = float(max(np.abs(bars_from[shown]).max(), np.abs(bars_to[shown]).max(), 1e-30))
+        """The row from `before` to `after`, which is `attn.{makes}`, or a part of the softmax that no tensor holds.
 
-        def panels(t: float) -> Box:
+        The keys that are not shown are one bar, of their summed exponentials or shares; other sums mean nothing.
+        """
+        sums = [float(row[rest].sum()) if row is exps or row is shares else 0.0 for row in (before, after)]
+        bars_from, bars_to = np.where(np.isfinite(before), before, 0.0), np.where(np.isfinite(after), after, 0.0)
+
+        def bars(t: float) -> tuple[Bar, ...]:
             now = bars_from + (bars_to - bars_from) * eased(t)
-            bars = tuple(
+            summed = text_at(number(sums[0]) if sums[0] else _NO_SUM, text(sums[1]) if sums[1] else _NO_SUM, t)
+            more = Bar(Phrase("{1} others", len(rest)), sums[0] + (sums[1] - sums[0]) * eased(t), summed)
+            return tuple(
                 Bar(
                     scene.labels[j],
                     float(now[j]),
@@ -98,16 +119,17 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
                     kept=bool(seen[j]) or not masks or t < 0.5,
                 )
                 for j in shown
+            ) + ((more,) if rest else ())
+
+        def panels(t: float) -> Box:
+            panel = BarsPanel(
+                title=words,
+                note=Phrase("query {1}", scene.labels[query]),
+                bars=bars(t),
+                hue=Hue.ATTENTION,
+                peers=(*bars(0.0), *bars(1.0)),
             )
-            return column(
-                BarsPanel(
-                    title=words,
-                    note=Phrase("query {1}", scene.labels[query]),
-                    bars=bars,
-                    hue=Hue.ATTENTION,
-                    reach=reach,
-                )
-            )
+            return column(panel)
 
         name = scene.block(f"attn.{makes or 'pattern'}")
         cells = tuple(Cell(name, (head, query, j)) for j in shown)
@@ -128,7 +150,7 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
         stage(Phrase("masked: later keys become −∞"), rows["scaled"], rows["masked"], "masked"),
         stage(Phrase("less the largest, {1}", number(largest)), rows["masked"], less),
         stage(Phrase("exponentiated"), less, exps),
-        stage(Phrase("divided by their sum, {1}", number(total)), exps, exps / total, "pattern", percent),
+        stage(Phrase("divided by their sum, {1}", number(total)), exps, shares, "pattern", percent),
     )
 
 
@@ -145,12 +167,14 @@ def weigh(scene: Scene) -> tuple[Beat, ...]:
     v_levels, z_levels = diverging(values[keys]), diverging(sums)
     cell = Cell(scene.block("attn.z"), (head, query, 0))
     made = tuple(Cell(cell.name, (head, query, n)) for n in range(values.shape[1]))
+    others = [Phrase("{1} others", len(rest))] if rest else []
+    labels = [*(Phrase("v of {1}", scene.labels[j]) for j in keys), *others]
 
     def beat(n: int) -> Beat:
         group = groups[n]
         j = group[0]
         before = sums[n - 1] if n else np.zeros(values.shape[1])
-        label = Phrase("v of {1}", scene.labels[j]) if len(group) == 1 else Phrase("{1} others", len(group))
+        named = Phrase("v of {1}", token_name(scene, j)) if len(group) == 1 else labels[n]
         weight = float(pattern[group].sum())
 
         def panels(t: float) -> Box:
@@ -166,13 +190,19 @@ def weigh(scene: Scene) -> tuple[Beat, ...]:
             )
             first = values[j] if len(group) == 1 else terms[n] / max(weight, 1e-30)
             return column(
-                BarsPanel(title=Phrase("Weights of the row"), bars=bars, hue=Hue.ATTENTION, reach=1.0),
-                strip_panel(first, label, Hue.VALUE, v_levels),
-                strip_panel(terms[n] * done, f"× {number(weight)}", Hue.ACCENT, z_levels, operator="×"),
-                strip_panel(before + terms[n] * done, Phrase("z so far"), Hue.VALUE, z_levels, operator="+"),
+                BarsPanel(
+                    title=Phrase("Weights of the row"),
+                    bars=bars,
+                    hue=Hue.ATTENTION,
+                    reach=1.0,
+                    peers=tuple(replace(bar, marked=True) for bar in bars),
+                ),
+                strip_panel(first, labels[n], Hue.VALUE, v_levels, others=labels),
+                strip_panel(terms[n] * done, number(weight), Hue.ACCENT, z_levels, operator="×"),
+                strip_panel(before + terms[n] * done, Phrase("z so far"), Hue.VALUE, z_levels, operator="Σ"),
             )
 
-        words = Phrase("{1} of {2}", percent(weight), label)
+        words = Phrase("{1} of {2}", percent(weight), named)
         results = tuple(map(float, sums[n]))
         last = n == len(groups) - 1
         return Beat(words, made if last else (), computed_from(trace, cell), results, panels)
@@ -220,6 +250,14 @@ def _shown_keys(scene: Scene, query: int) -> list[int]:
     seen = [j for j in range(scene.reach(query)) if np.isfinite(_masked_row(scene, query)[j])]
     strongest = sorted(seen, key=lambda j: -pattern[j])[:_KEYS]
     return sorted(strongest)
+
+
+def _left_out(scene: Scene, query: int, keys: Sequence[int]) -> str:
+    """Which keys are shown, where there are more; "" if all that the query sees are shown."""
+    count = sum(np.isfinite(_masked_row(scene, query)[: scene.reach(query)]))
+    if len(keys) == count:
+        return ""
+    return Phrase("the {1} of {2} keys with the largest weights", len(keys), int(count))
 
 
 def _masked_row(scene: Scene, query: int) -> Array:

@@ -55,8 +55,10 @@ class Motion:
         return View(headed(self.where, self.title), lead, beat.panels(share))
 
     def storyboard(self) -> View:
-        """The first, the middle and the last beat side by side, each when it is done."""
+        """The first, the middle and the last beat side by side, each when it is done; of one beat, that."""
         last = len(self.beats) - 1
+        if not last:
+            return View(headed(self.where, self.title), Phrase("{1}.", self.beats[0].words), self._view(0, 1.0).content)
         numbers = sorted({0, (last + 1) // 2, last})
         boxes = tuple(self._view(n, 1.0).content for n in numbers)
         said = joined("; ", (Phrase("{1}: {2}", n + 1, self.beats[n].words) for n in numbers))

@@ -8,7 +8,7 @@ from desktop_app.core.motion.attention import cache, scores, softmax, weigh
 from desktop_app.core.motion.beats import Beat, Motion
 from desktop_app.core.motion.rows import rows_of
 from desktop_app.core.motion.vectors import activation, addends, norm, product
-from desktop_app.core.places import Step
+from desktop_app.core.places import IN, Step
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.errors import ExportError
@@ -19,19 +19,24 @@ CELL, ROW = "cell", "row"
 
 @dataclass(frozen=True)
 class Operation:
-    """A row of the table: the steps that offer it, the function that makes its beats, and the tensor that it fills."""
+    """A row of the table: the steps that offer it, the function that makes its beats, and the tensor that it fills.
+
+    `at` is the position whose numbers it shows. An operation that fills no tensor `shows` one, if it is in a block.
+    """
 
     id: str
     title: str
     steps: tuple[str, ...]
     make: Callable[[Scene, str], tuple[Beat, ...]]
     tensor: Callable[[str], str] | None = None
+    at: Callable[[Scene, str], int] = lambda scene, op: scene.position if op == "logits" else scene.token
+    shows: str = ""
 
 
 def _full(scene: Scene, op: str) -> str:
     """The name of a step's tensor, in the shown block."""
     name = {"sum": "blocks.0.resid_pre", "qkv": "attn.q", "heads": "attn.q"}.get(op, op)
-    if name.startswith("blocks.") or name == "logits":
+    if name.startswith(("blocks.", "ln_final")) or name == "logits":
         return name
     return scene.block(name)
 
@@ -40,6 +45,10 @@ def _norm_of(scene: Scene, op: str) -> tuple[Beat, ...]:
     if op == "ln_final":
         return norm(scene, "ln_final", f"blocks.{scene.config.n_layer - 1}.resid_post")
     return norm(scene, scene.block(op), scene.block("resid_pre" if op == "ln1" else "resid_mid"))
+
+
+def _predicted(scene: Scene, _op: str) -> int:
+    return scene.position
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -77,11 +86,26 @@ OPERATIONS: tuple[Operation, ...] = (
         lambda op: "blocks.0.resid_pre" if op == "sum" else op,
     ),
     Operation(
-        "temperature", Phrase("the temperature shapes the bars"), ("temperature",), lambda s, _: sampling.temperature(s)
+        "temperature",
+        Phrase("the temperature shapes the bars"),
+        ("temperature",),
+        lambda s, _: sampling.temperature(s),
+        at=_predicted,
     ),
-    Operation("top_p", Phrase("the running sum reaches top-p"), ("top_p",), lambda s, _: sampling.top_p(s)),
-    Operation("draw", Phrase("the draw lands"), ("draw", "probabilities"), lambda s, _: sampling.draw(s)),
-    Operation("cache", Phrase("one new row, the rest from the cache"), ("append",), lambda s, _: cache(s)),
+    Operation(
+        "top_p", Phrase("the running sum reaches top-p"), ("top_p",), lambda s, _: sampling.top_p(s), at=_predicted
+    ),
+    Operation(
+        "draw", Phrase("the draw lands"), ("draw", "probabilities"), lambda s, _: sampling.draw(s), at=_predicted
+    ),
+    Operation(
+        "cache",
+        Phrase("one new row, the rest from the cache"),
+        ("append",),
+        lambda s, _: cache(s),
+        at=lambda s, _: len(s.trace) - 1,
+        shows="attn.k",
+    ),
 )
 """Every animated operation."""
 
@@ -101,16 +125,22 @@ def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
         ids = ", ".join(sorted({op for row in OPERATIONS for op in row.steps}))
         raise ExportError(f"{step.key} has no animation; these steps have one: {ids}.")
     op = step.spec.op
+    shown = operation.shows if operation.tensor is None else operation.tensor(op)
+    name = _full(scene, shown) if shown else ""
     if by == ROW and operation.tensor is not None:
-        name = operation.tensor(op)
-        outside = name.startswith(("blocks.", "ln_final", "logits"))
-        beats = rows_of(scene, name if outside else scene.block(name))
-    else:
-        beats = operation.make(scene, op)
-    block = Phrase("Block {1}", scene.layer) if step.layer is not None else Phrase("After the blocks")
-    head = (Phrase("Head {1}", scene.head),) if step.spec.per_head else ()
-    where = joined(" · ", (block, *head, token_name(scene, scene.token)))
-    return Motion(operation.id, operation.title, where, beats)
+        return Motion(operation.id, operation.title, _where(scene, step, name), rows_of(scene, name))
+    where = joined(" · ", (_where(scene, step, name), token_name(scene, operation.at(scene, op))))
+    return Motion(operation.id, operation.title, where, operation.make(scene, op))
+
+
+def _where(scene: Scene, step: Step, name: str) -> str:
+    """The block of a tensor, and the head where it has one for each."""
+    if step.spec.part == IN:
+        return Phrase("Before the blocks")
+    if not name or scene.trace.table[name].layer is None:
+        return Phrase("After the blocks")
+    head = (Phrase("Head {1}", scene.head),) if scene.trace.table[name].spec.per_head else ()
+    return joined(" · ", (Phrase("Block {1}", scene.layer), *head))
 
 
 def moves_by_row(step: Step) -> bool:

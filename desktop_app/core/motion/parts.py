@@ -1,5 +1,7 @@
 """What animated operations share: vectors as strips, and the two vectors of a dot product."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from desktop_app.core.levels import Levels
@@ -21,9 +23,34 @@ def shown_share(values: Array, share: float) -> Array:
     return found
 
 
-def strip_panel(values: Array, label: str, hue: Hue, levels: Levels, operator: str = "") -> StripsPanel:
-    """One vector as a strip on the scale that it keeps through all beats."""
-    return StripsPanel(strips=(Strip(label, values, None, hue, operator),), levels=levels, wrap=wrap_width(len(values)))
+_HUES = {
+    "q": Hue.QUERY,
+    "k": Hue.KEY,
+    "v": Hue.VALUE,
+    "attn_out": Hue.ATTENTION,
+    "mlp_out": Hue.MLP,
+    "logits": Hue.ACCENT,
+}
+
+
+def hue_of(name: str) -> Hue:
+    """The hue of a tensor's values, wherever they are shown."""
+    return Hue.MLP if ".mlp." in name else _HUES.get(name.rsplit(".", 1)[-1], Hue.RESIDUAL)
+
+
+def strip_panel(
+    values: Array, label: str, hue: Hue, levels: Levels, operator: str = "", *, others: Sequence[str] = ()
+) -> StripsPanel:
+    """One vector as a strip on the scale that it keeps through all beats.
+
+    `others` are its labels in the other beats, for which there is room too: its cells stay where they are.
+    """
+    return StripsPanel(
+        strips=(Strip(label, values, None, hue, operator),),
+        levels=levels,
+        wrap=wrap_width(len(values)),
+        peers=tuple(Strip(other, np.zeros(0), None) for other in others),
+    )
 
 
 def dot_parts(scene: Scene, cell: Cell) -> tuple[Array, Array, Array, float]:

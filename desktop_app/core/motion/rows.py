@@ -12,6 +12,7 @@ from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.links import computed_from
 from desktop_app.core.panels import AnyPanel, Box, GridPanel, MapPanel, Source, column
 from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.phrase import Phrase
 
 _ROWS = 40
@@ -86,6 +87,6 @@ def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
             return column(panel)
 
         read = computed_from(trace, cells[0]) if len(cells) else ()
-        return Beat(Phrase("the row of {1}", scene.labels[row]), cells, read, values[row - top][there], panels)
+        return Beat(Phrase("the row of {1}", token_name(scene, row)), cells, read, values[row - top][there], panels)
 
     return tuple(beat(row) for row in range(first, count))

@@ -19,6 +19,10 @@ def _label(scene: Scene, rank: int) -> str:
     return scene.tokenizer.label(int(scene.ranked.order[rank]))
 
 
+def _quoted(scene: Scene, rank: int) -> str:
+    return scene.tokenizer.quoted(int(scene.ranked.order[rank]))
+
+
 def temperature(scene: Scene) -> tuple[Beat, ...]:
     """The same logits as the temperature goes from 1 down to 0.5, up to 2, and to the chosen one."""
     chosen = scene.state.sampling.temperature
@@ -86,7 +90,7 @@ def top_p(scene: Scene) -> tuple[Beat, ...]:
 
         crossed = p < 1 and after >= p
         key = "{1} makes it {2}: {3} is reached" if crossed else "{1} makes it {2}"
-        words = Phrase(key, _label(scene, rank), percent(after), f"{p:g}")
+        words = Phrase(key, _quoted(scene, rank), percent(after), f"{p:g}")
         return Beat(words, (), (), (after,), panels)
 
     return tuple(beat(rank) for rank in range(max(1, count)))
@@ -118,6 +122,6 @@ def draw(scene: Scene) -> tuple[Beat, ...]:
 
     low, high = found.interval(landed)
     words = Phrase(
-        "u = {1} lies between {2} and {3}: {4}", f"{u:.4f}", f"{low:.4f}", f"{high:.4f}", _label(scene, landed)
+        "u = {1} lies between {2} and {3}: {4}", f"{u:.4f}", f"{low:.4f}", f"{high:.4f}", _quoted(scene, landed)
     )
     return (Beat(words, (), (), (u, low, high), panels),)

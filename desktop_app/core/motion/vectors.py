@@ -4,16 +4,19 @@ import numpy as np
 
 from desktop_app.core.levels import diverging, number
 from desktop_app.core.motion.beats import Beat, eased, text_at
-from desktop_app.core.motion.parts import dot_parts, shown_share, strip_panel
+from desktop_app.core.motion.parts import dot_parts, hue_of, shown_share, strip_panel
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.links import computed_from
 from desktop_app.core.panels import (
     Box,
     CurvePanel,
     Hue,
+    Strip,
+    StripsPanel,
     column,
 )
 from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import wrap_width
 from desktop_app.gpt2.activations import ACTIVATIONS
 from desktop_app.gpt2.phrase import Phrase
 
@@ -41,7 +44,7 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
         spread: bool = False,
     ) -> Beat:
         """The vector from `before` to `after`; with `spread`, a line also marks the scale in the second half."""
-        means = float(before.mean()), float(after.mean())
+        means, span = (float(before.mean()), float(after.mean())), np.concatenate([before, after])
 
         def panels(t: float) -> Box:
             done = eased(t)
@@ -59,6 +62,7 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
                     hue=Hue.RESIDUAL,
                     levels_at=tuple(lines),
                     x_label=Phrase("dimension"),
+                    y_holds=span,
                 ),
                 strip_panel(now, Phrase("the vector"), Hue.RESIDUAL, diverging(after)),
             )
@@ -105,22 +109,21 @@ def product(scene: Scene, name: str) -> tuple[Beat, ...]:
     edges = np.linspace(0, len(products), _PARTS + 1).astype(int)
     levels = diverging(left), diverging(right), diverging(products)
     total = float(running[-1]) + bias
-    column_label = Phrase("column {1} of the weights", n)
+    column_label = f"W[:, {n}]"
 
     def view(upto: float, target: float) -> Box:
         stop = round(upto)
         done = np.where(np.arange(len(products)) < stop, products, np.nan)
         return column(
             strip_panel(left, Phrase("x of {1}", scene.labels[token]), Hue.RESIDUAL, levels[0]),
-            strip_panel(right, column_label, Hue.MLP, levels[1], operator="×"),
+            strip_panel(right, column_label, hue_of(name), levels[1], operator="×"),
             strip_panel(done, Phrase("products"), Hue.ACCENT, levels[2], operator="="),
             CurvePanel(
                 title=Phrase("Running sum"),
                 note=Phrase("now {1}", number(float(running[stop]) + target)),
-                lines=(
-                    (np.arange(stop + 1, dtype=float), running[: stop + 1]),
-                    (np.array([0.0, len(products)]), np.zeros(2)),
-                ),
+                lines=((np.arange(stop + 1, dtype=float), running[: stop + 1]),),
+                x_range=(0.0, float(len(products))),
+                y_holds=running,
                 levels_at=((total, Phrase("the number {1}", number(total))),),
                 x_label=Phrase("terms added"),
                 hue=Hue.ACCENT,
@@ -203,7 +206,8 @@ def addends(scene: Scene, name: str) -> tuple[Beat, ...]:
     sources = trace.table[name].inputs
     one, other = (trace.read(source, row=token).astype(np.float64) for source in sources[:2])
     total = trace.read(name, row=token).astype(np.float64)
-    levels = diverging(one, other, total)
+    names = [source.rsplit(".", 1)[-1] for source in (*sources[:2], name)]
+    levels = diverging(one, other, total, rule=Phrase("shared by the three"))
     edges = np.linspace(0, len(total), 5).astype(int)
 
     def part(k: int) -> Beat:
@@ -211,13 +215,12 @@ def addends(scene: Scene, name: str) -> tuple[Beat, ...]:
         cells = tuple(Cell(name, (token, n)) for n in range(low, high))
 
         def panels(t: float) -> Box:
-            return column(
-                strip_panel(one, sources[0], Hue.RESIDUAL, levels),
-                strip_panel(other, sources[1], Hue.ATTENTION, levels, operator="+"),
-                strip_panel(
-                    shown_share(total, (low + (high - low) * t) / len(total)), name, Hue.RESIDUAL, levels, operator="="
-                ),
+            strips = (
+                Strip(names[0], one, None, Hue.RESIDUAL),
+                Strip(names[1], other, None, hue_of(sources[1]), "+"),
+                Strip(names[2], shown_share(total, (low + (high - low) * t) / len(total)), None, Hue.RESIDUAL, "="),
             )
+            return column(StripsPanel(strips=strips, levels=levels, wrap=wrap_width(len(total))))
 
         words = Phrase("dimensions {1} to {2}", low, high - 1)
         return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, total[low:high])), panels)
