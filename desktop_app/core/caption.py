@@ -1,6 +1,7 @@
 """The caption of a figure, written from the state: prompt, model, step and settings."""
 
 from desktop_app.core.compare import badge_of, mode_of
+from desktop_app.core.opening.cells import Cell
 from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import OUT, Step
 from desktop_app.core.scene import Scene
@@ -10,8 +11,17 @@ from desktop_app.gpt2.phrase import Phrase, joined
 _PROMPT = 70
 
 
-def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple[int, int] | None = None) -> str:
-    """One line: text, tokens, model, changes; then block, `heads`, sampling and `tokens` if the step has them."""
+def caption(
+    scene: Scene,
+    step: Step,
+    heads: tuple[int, ...] = (),
+    tokens: tuple[int, int] | None = None,
+    cell: Cell | None = None,
+) -> str:
+    """One line: text, tokens, model, changes; then block, `heads`, sampling and `tokens` if the step has them.
+
+    Of an opened `cell`, the head is the cell's own.
+    """
     words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
@@ -23,6 +33,9 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
         parts.append(Phrase("block {1}", scene.layer))
     if heads:
         parts.append(Phrase("heads {1}", ", ".join(map(str, heads))))
+    elif cell is not None and cell.name in scene.trace.table:
+        if scene.trace.table[cell.name].spec.per_head:
+            parts.append(Phrase("head {1}", cell.index[0]))
     elif step.spec.per_head:
         parts.append(Phrase("head {1}", scene.head))
     if step.spec.part == OUT and step.spec.op not in ("ln_final", "logits"):

@@ -130,7 +130,7 @@ def described(view: View, caption: str) -> str:
 
 def make_path_job(scene: Scene, step: Step, cell: Cell) -> Job:
     """The figure of an opened number, weight, or workspace without a tab."""
-    return job_of(view_of(scene, cell), caption(scene, step))
+    return job_of(view_of(scene, cell), caption(scene, step, cell=cell))
 
 
 def kind_of(path: Path) -> str:

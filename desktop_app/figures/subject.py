@@ -190,7 +190,7 @@ def _cell_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
     assert scene is not None
     assert subject.cell is not None
     view = view_of(completed(scene, lambda s: wants_of(subject, s), model), subject.cell)
-    return job_of(view, caption(scene, subject.step))
+    return job_of(view, caption(scene, subject.step, cell=subject.cell))
 
 
 @dataclass(frozen=True)

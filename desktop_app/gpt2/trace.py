@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,14 @@ class Trace:
             found = found[0]
         return _frozen(found)
 
-    def read_rows(self, name: str, stop: int, start: int = 0, *, head: int | None = None) -> Array:
-        """The tensor for positions `start` to `stop` alone: every head, or one, whose axis is dropped."""
+    def read_rows(self, name: str, stop: int, start: int = 0, *, head: int | None = None, keep: bool = True) -> Array:
+        """The tensor for positions `start` to `stop` alone: every head, or one, whose axis is dropped.
+
+        Without `keep`, what is derived is not cached: for readers that go through all tensors of a pass.
+        """
         if name == "logits" and name not in self.captured:
-            return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop, 1))))
-        found = self._read(name, None if head is None else (head, head + 1), (start, stop, 1))
+            return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop, 1), keep=keep)))
+        found = self._read(name, None if head is None else (head, head + 1), (start, stop, 1), keep=keep)
         return _frozen(found if head is None else found[0])
 
     def first_rows(self, name: str, count: int) -> tuple[Array, ...]:
@@ -159,7 +163,7 @@ class Trace:
             raise ModelError("This tensor is not in the saved trace, and deriving it needs the model; open that first.")
         return self._weights[name]
 
-    def _read(self, name: str, heads: _Heads, rows: _Rows) -> Array:
+    def _read(self, name: str, heads: _Heads, rows: _Rows, *, keep: bool = True) -> Array:
         tensor = self.table[name]
         if name in self.captured:
             found = _cut(self.captured[name], tensor.spec.per_head, heads, rows)
@@ -172,8 +176,11 @@ class Trace:
         first, last = (0, self.config.n_head) if heads is None else heads
         cells = (last - first) * len(range(*rows)) * len(self)
         if tensor.axes == _GRID and cells > _PIECE:
-            return self._remember(key, self._grid(tensor, (first, last), heads, rows))
-        return self._remember(key, self._evaluated(tensor, heads, rows, len(self), self._read))
+            found = self._grid(tensor, (first, last), heads, rows)
+        else:
+            read = self._read if keep else partial(self._read, keep=False)
+            found = self._evaluated(tensor, heads, rows, len(self), read)
+        return self._remember(key, found) if keep else _frozen(found)
 
     def _evaluated(
         self, tensor: Tensor, heads: _Heads, rows: _Rows, keys: int, read: Callable[[str, _Heads, _Rows], Array]

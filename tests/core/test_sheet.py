@@ -1,7 +1,9 @@
 """The sheet of a whole pass: every number in one place, what a pixel stands for, where one is, and the way about."""
 
+import gc
 import math
 import pickle
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 
@@ -280,6 +282,32 @@ def test_pooled_numbers_are_dropped_when_they_take_more_than_their_bound(scene, 
         if plate.axes > 1:
             values.pooled(plate, 1, range(plate.rows))
     assert values._store.held == sum(piece.nbytes for piece in values._store.pieces.values()) <= 20_000 + 40_000
+
+
+def test_a_sheet_holds_no_more_than_its_pooled_numbers(tmp_path, monkeypatch):
+    """The numbers of a pass whose tensors are derived when read go by; what is held then and meanwhile is counted."""
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
+    kept, read = 200_000, 20_000
+    monkeypatch.setattr("desktop_app.core.sheet.values._KEPT", kept)
+    monkeypatch.setattr("desktop_app.core.sheet.values._READ", read)
+    monkeypatch.setattr("desktop_app.core.sheet.values._PIECE", read)
+    monkeypatch.setattr("desktop_app.core.sheet.values.MOST", read)
+    scene = scene_of(open_tiny(tmp_path / "tiny"), "The cat sat on the mat. " * 10)
+    trace, before = scene.trace, scene.trace._cached_bytes
+    sheet, values = lay_out_sheet(scene.config, len(trace)), SheetValues(trace)
+    whole = sum(4 * plate.rows * plate.columns for plate in sheet.plates)
+    gc.collect()
+    tracemalloc.start()
+    for plate in sheet.plates:
+        if plate.axes > 1:
+            values.scale(plate.name)
+            for units in (1, 4):
+                values.pooled(plate, units, range(-(-plate.rows // units)))
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert trace._cached_bytes == before, "derived tensors go by"
+    assert whole > 20 * kept and values._store.held <= kept
+    assert now < 3 * kept and peak < whole / 4, "beside them, masks and the scales"
 
 
 @pytest.mark.parametrize("name", ["bundled", "small"])

@@ -68,12 +68,13 @@ def test_with_a_layer_a_weight_s_short_name_will_do(model):
 
 
 def test_an_opened_number_is_the_trace_s(model, scene):
-    made = subject_job(find_cell("blocks.1.attn.pattern[2, 3, 1]", scene.config), model, scene)
+    made = subject_job(find_cell("blocks.1.attn.pattern[1, 3, 1]", scene.config), model, scene)
     assert made.view.title.startswith("blocks.1.attn.pattern = ")
     assert float(made.view.title.split(" = ")[1]) == pytest.approx(
-        scene.trace["blocks.1.attn.pattern"][2, 3, 1], rel=1e-3
+        scene.trace["blocks.1.attn.pattern"][1, 3, 1], rel=1e-3
     )
-    assert "head 2" in made.view.lead
+    assert "head 1" in made.view.lead
+    assert made.caption.endswith("block 1 · head 1") and scene.head != 1, "the cell's head, not the selected one"
 
 
 def test_figures_do_not_ask_to_be_clicked(model, scene):

@@ -225,7 +225,7 @@ class SheetValues:
     def _read(self, name: str, head: int | None, start: int, stop: int) -> Array:
         """Rows of a tensor, [row, column]; NaN where the mask hides a cell."""
         trace = self.trace
-        found = trace.read_rows(name, stop, start, head=head)
+        found = trace.read_rows(name, stop, start, head=head, keep=False)  # the pooled numbers are kept instead
         if found.ndim == 1:
             return found[:, None].astype(np.float32)
         if head is None or not name.endswith(("attn.masked", "attn.pattern")):
