@@ -115,7 +115,7 @@ def test_the_command_writes_a_storyboard_and_refuses_what_cannot_be(tmp_path, ca
     assert b"neurons go through the curve" in out.read_bytes()
     assert "24 beats" in capsys.readouterr().out
     for wrong, words in (
-        (["--step", "text"], "does not move"),
+        (["--step", "text"], "has no animation"),
         (["--step", "scores", "--pace", "99"], "--pace is 99"),
         (["--step", "scores", "--theme", "pink"], "no theme 'pink'"),
         (["--step", "scores", "--head", "99"], "99"),
