@@ -28,6 +28,30 @@ MOST_FORMULAS = 400_000
 """The most formulas in one file: those of a head of GPT-2 small at 129 tokens."""
 _TOP, _LEFT = 2, 2
 """Number of rows above the numbers of a sheet (title, column names), and of columns before them (position, token)."""
+_A4 = 9
+_PRINTED = 40  # columns that can be read if a page is as wide as they are
+_SIGNED = {
+    "type": "3_color_scale",
+    "min_color": "#6f9fd8",
+    "mid_color": "#ffffff",
+    "max_color": "#e08060",
+    "mid_type": "num",
+    "mid_value": 0,
+}
+_SHADED: dict[str, dict[str, object]] = {
+    "scores": _SIGNED,
+    "scaled": _SIGNED,
+    "pattern": {
+        "type": "2_color_scale",
+        "min_color": "#ffffff",
+        "max_color": "#9a78e0",
+        "min_type": "num",
+        "max_type": "num",
+        "min_value": 0,
+        "max_value": 1,
+    },
+}
+"""Sheets whose cells are coloured by their numbers, and how."""
 _FORBIDDEN = {code: "\ufffd" for code in range(32)}
 
 
@@ -254,33 +278,61 @@ def write_spreadsheet(path: Path, sheets: Sequence[Sheet], about: Sequence[tuple
             "in_memory": True,
         }
         book = xlsxwriter.Workbook(file, options)
-        bold, dim = book.add_format({"bold": True}), book.add_format({"font_color": "#6b6b6b"})
+        looks = _Looks(
+            book.add_format({"bold": True}),
+            book.add_format({"font_color": "#6b6b6b"}),
+            book.add_format({"font_color": "#6b6b6b", "align": "right"}),
+            book.add_format({"num_format": "0.0000"}),
+        )
         first = book.add_worksheet("about")
         first.set_column(0, 0, 18)
         first.set_column(1, 1, 100)
+        _print_on_a_page_width(first)
         for n, (name, words) in enumerate((*about, *((s.name, s.about) for s in sheets))):
-            first.write_string(n, 0, name.translate(_FORBIDDEN), bold)
+            first.write_string(n, 0, name.translate(_FORBIDDEN), looks.bold)
             first.write_string(n, 1, words.translate(_FORBIDDEN)[:30_000])
-        count = sum(_write(book, sheet, bold, dim) for sheet in sheets)
+        count = sum(_write(book, sheet, looks) for sheet in sheets)
         book.close()
     return count
 
 
-def _write(book: Any, sheet: Sheet, bold: Any, dim: Any) -> int:
+@dataclass(frozen=True)
+class _Looks:
+    """Formats of titles, of names of rows, of names of columns, and of numbers."""
+
+    bold: Any
+    row: Any
+    column: Any
+    number: Any
+
+
+def _print_on_a_page_width(page: Any) -> None:
+    page.set_landscape()
+    page.set_paper(_A4)
+    page.fit_to_pages(1, 0)
+
+
+def _write(book: Any, sheet: Sheet, looks: _Looks) -> int:
     page = book.add_worksheet(sheet.name)
     page.freeze_panes(_TOP, _LEFT)
-    page.write_string(0, 0, f"{sheet.name}: {sheet.about}", bold)
+    page.set_column(0, 0, 4)
+    page.write_string(0, 0, f"{sheet.name}: {sheet.about}", looks.bold)
     for j, name in enumerate(sheet.columns):
-        page.write_string(1, _LEFT + j, name.translate(_FORBIDDEN), dim)
+        page.write_string(1, _LEFT + j, name.translate(_FORBIDDEN), looks.column)
     for i, name in enumerate(sheet.rows):
-        page.write_number(_TOP + i, 0, i, dim)
-        page.write_string(_TOP + i, 1, name.translate(_FORBIDDEN), dim)
+        page.write_number(_TOP + i, 0, i, looks.row)
+        page.write_string(_TOP + i, 1, name.translate(_FORBIDDEN), looks.row)
         for j in range(len(sheet.columns)):
             value = float(sheet.values[i, j])
             if not np.isfinite(value):
                 raise ExportError(f"{sheet.name} has {value} at row {i}, column {j}; which a spreadsheet cannot hold.")
             if sheet.formula is None:
-                page.write_number(_TOP + i, _LEFT + j, value)
+                page.write_number(_TOP + i, _LEFT + j, value, looks.number)
             else:
-                page.write_formula(_TOP + i, _LEFT + j, sheet.formula(i, j), None, value)
+                page.write_formula(_TOP + i, _LEFT + j, sheet.formula(i, j), looks.number, value)
+    if len(sheet.columns) <= _PRINTED:
+        _print_on_a_page_width(page)
+    if sheet.name in _SHADED:
+        last = _TOP + len(sheet.rows) - 1, _LEFT + len(sheet.columns) - 1
+        page.conditional_format(_TOP, _LEFT, *last, dict(_SHADED[sheet.name]))
     return 0 if sheet.formula is None else sheet.values.size

@@ -112,7 +112,7 @@ def cut_to(own: Material, kept: int, before: Array, after: Array) -> Box | None:
     shown = range(min(BARS, count)) if kept < BARS else [*range(BARS - 2), kept - 1, kept]
     bars = tuple(
         Bar(
-            f"{own.quoted(int(own.scene.ranked.order[n]))} {n + 1}",
+            f"{own.quoted(int(own.scene.ranked.order[n]))}\u00a0{n + 1}",
             float(after[n]) if n < kept else 0.0,
             share_text(float(after[n]) if n < kept else 0.0),
             outline=float(before[n]),

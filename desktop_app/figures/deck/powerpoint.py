@@ -45,10 +45,10 @@ def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
     """
     room, scale = design.room, design.scale
     if design.own:
-        size, _ = _fitting(slide.lead, 880, _LEAD_SIZES, 2)
+        size, lines = _fitting(slide.lead, 880, _LEAD_SIZES, 2)
         down = _title_of(slide)[1] - HEADLINE.h
-        lead = Rect(LEAD_AT.x, LEAD_AT.y + down, LEAD_AT.w, LEAD_AT.h)
-        top = down if slide.lead else down + LEAD_AT.y + _UNDER - room.y
+        lead = Rect(LEAD_AT.x, LEAD_AT.y + down, LEAD_AT.w, max(LEAD_AT.h, lines * size * 1.25))
+        top = down + lead.h - LEAD_AT.h if slide.lead else down + LEAD_AT.y + _UNDER - room.y
         return Rect(0, 0, 0, 0), lead, room.inset(top=top), size
     place = Rect(room.x, room.y, room.w, 15 * scale)
     size, lines = _fitting(slide.lead, room.w / scale, _LEAD_SIZES[1:], 2)
@@ -176,7 +176,7 @@ class _Maker:
             words = {p.placeholder_format.idx: p for p in made.placeholders}
             words[PLACE].text_frame.text = slide.place
             words[LEAD].text_frame.text = shapes.clean(slide.lead)
-            if high != HEADLINE.h:
+            if high != HEADLINE.h or lead.h != LEAD_AT.h:
                 _move(title, Rect(HEADLINE.x, HEADLINE.y, HEADLINE.w, high))
                 _move(words[LEAD], lead)
             if not slide.lead:

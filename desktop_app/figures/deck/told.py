@@ -121,7 +121,8 @@ def leaves(
     yield made(story.title, story.say, View("", "", column(ProsePanel(pieces=(story.say,)))), story.say, TITLE), None
     for n, stop in enumerate(story.stops, 1):
         told = tell(stop, f"{story.title}, stop {n}", open_model(stop.model), language)
-        what = told.step.key, told.scene.trace.run, told.scene.layer, told.scene.head, told.scene.token
+        at = () if told.step.spec.part == BESIDE else (told.scene.layer, told.scene.head, told.scene.token)
+        what = told.step.key, told.scene.trace.run, at
         view = another(told) if what in before else shown(told)
         before.add(what)
         foot = caption(told.scene, told.step)
@@ -251,6 +252,17 @@ def _pieces(told: Told) -> Box:
     )
 
 
+def _text_and_counts(told: Told) -> Box:
+    """The text, and how many characters, bytes and tokens it has."""
+    return column(*list(panels_of(build_view(told.scene, told.step).content))[:2])
+
+
+def _bends(told: Told) -> Box | None:
+    """Of a training, the curves that bend together: the score in context, and the best head's scores."""
+    curves = [p for p in panels_of(build_view(told.scene, told.step).content) if isinstance(p, CurvePanel)]
+    return row(*curves[1:3]) if len(curves) > 2 else None
+
+
 def _softened(told: Told) -> Box | None:
     return None if told.scene.state.sampling.temperature == 1 else lecture_output.temperature(_material(told)).content
 
@@ -270,6 +282,8 @@ def _material(told: Told) -> Material:
 
 
 _OWN: dict[str, Callable[[Told], Box | None]] = {
+    "text": _text_and_counts,
+    "training": _bends,
     "qkv": _vectors,
     "heads": _pieces,
     "scores": _scores,
