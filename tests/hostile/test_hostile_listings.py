@@ -21,7 +21,10 @@ HOSTILE = {
     "one in quotes": (FIGURE + ".".join(["'a'"] * 20_000) + " = 1", "more than 32 parts"),
     "a header of such": ("[" + ".".join("a" * 20_000) + "]", "more than 32 parts"),
     "deep nesting": ("a = " + "[" * 100_000, "not TOML"),
-    "the build's own record": (FIGURE.replace('"a"', '"list.built.svg"') + 'data = "json"', "the build's own"),
+    "the build's own record": (
+        FIGURE.replace('"a"', '"list.built.svg"') + 'data = "json"',
+        "written by the build itself",
+    ),
     "one file twice": (FIGURE + FIGURE, "already"),
 }
 
