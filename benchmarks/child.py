@@ -1,8 +1,12 @@
 """Runs work in a separate process, which answers with one line of JSON."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,17 @@ def ask(module: str, *arguments: str, python: str = sys.executable) -> dict[str,
         raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """For a process that opens the window, offscreen unless told otherwise: it neither reads nor writes the user's
+    settings and last session, in which another workspace than the walk may be open.
+    """
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"XDG_CONFIG_HOME": folder, "XDG_STATE_HOME": folder}
+        yield
 
 
 def status() -> dict[str, int]:

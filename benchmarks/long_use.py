@@ -6,17 +6,15 @@ after each action; the row compares the last third of the time with the middle t
 """
 
 import json
-import os
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import ask, status
+from benchmarks.child import apart, ask, status
 from benchmarks.shapes import checkpoint, text
 from benchmarks.table import RUNS, Row
 
@@ -197,7 +195,5 @@ class Somebody:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    with tempfile.TemporaryDirectory() as config:
-        os.environ["XDG_CONFIG_HOME"] = config
+    with apart():
         print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))))

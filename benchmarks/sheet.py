@@ -5,7 +5,6 @@ rendered in their thread, as when a user moves the view.
 """
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import ask, status
+from benchmarks.child import apart, ask, status
 from benchmarks.shapes import checkpoint, text
 from benchmarks.table import Row, bounded, percentile, timed
 from desktop_app.core.bundle import default_model
@@ -149,5 +148,5 @@ def _like(box: Any, view: Any) -> Any:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    with apart():
+        print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

@@ -4,7 +4,6 @@ Runs in a separate process, offscreen unless QT_QPA_PLATFORM says otherwise.
 """
 
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import ask
+from benchmarks.child import apart, ask
 from benchmarks.shapes import checkpoint, text
 from benchmarks.table import Row, bounded, ms, percentile, timed
 
@@ -267,7 +266,5 @@ class Heartbeat:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    with tempfile.TemporaryDirectory() as config:
-        os.environ["XDG_CONFIG_HOME"] = config
+    with apart():
         print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = tensor_table(config, sites_of(edits), mask)
     print(
         f"Every tensor recomputed from its direct inputs in float64; tolerance {TOLERANCE:g} of the sum of absolute "
-        f"terms.{_said(made)}\n{'tensor':{_NAME}}  {'worst':>8}  {'of sum':>8}  cell"
+        f"terms.{_edited_words(made)}\n{'tensor':{_NAME}}  {'worst':>8}  {'of sum':>8}  cell"
     )
     findings = []
     for finding in check_pass(engine, ids, edits=edits, mask=mask):
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if wrong or amiss else 0
 
 
-def _said(made: Sequence[str]) -> str:
+def _edited_words(made: Sequence[str]) -> str:
     return f"\nThe pass is edited: {shown(', '.join(made))}." if made else ""
 
 

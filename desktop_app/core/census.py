@@ -38,7 +38,7 @@ _FAMILY = {
 
 
 @dataclass(frozen=True)
-class Row:
+class Family:
     """One family: its number of parameters, their share of all, and how many of them are biases."""
 
     name: str
@@ -52,7 +52,7 @@ class Census:
     """The parameters of one model. `blocks` is how many are in the blocks; `note` says what was not counted, if any."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[Family, ...]
     blocks: int
     note: str = ""
 
@@ -90,7 +90,7 @@ def census(name: str, config: Config) -> Census:
 
 def _made(name: str, counts: Mapping[str, int], blocks: int, biases: Mapping[str, int], note: str) -> Census:
     total = sum(counts.values())
-    rows = tuple(Row(family, n, n / total, biases.get(family, 0)) for family, n in counts.items())
+    rows = tuple(Family(family, n, n / total, biases.get(family, 0)) for family, n in counts.items())
     return Census(name, rows, blocks, note)
 
 

@@ -38,7 +38,7 @@ def without_private(text: str) -> str:
     for line in sorted({line for hidden in _texts for line in _lines(hidden)}, key=len, reverse=True):
         text = text.replace(line, GONE)
     words = {word.casefold() for hidden in _texts for word in _WORD.findall(hidden)}
-    return without_home("\n".join(line if line[:1].isspace() else _said(line, words) for line in text.split("\n")))
+    return without_home("\n".join(line if line[:1].isspace() else _redacted(line, words) for line in text.split("\n")))
 
 
 def without_home(text: str) -> str:
@@ -52,7 +52,7 @@ def _lines(text: str) -> set[str]:
     return {form for line in found if len(line.strip()) >= _SHORTEST for form in (line, line.strip(), repr(line)[1:-1])}
 
 
-def _said(line: str, words: set[str]) -> str:
+def _redacted(line: str, words: set[str]) -> str:
     """A line, other than a traceback's frame, without quotations and hidden words."""
     line = _QUOTED.sub(GONE, line)
     return _WORD.sub(lambda word: GONE if word[0].casefold() in words else word[0], line)

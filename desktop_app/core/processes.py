@@ -12,7 +12,7 @@ from typing import Any
 
 from desktop_app.core import crashes, logs
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.system import deaf_to_interrupts, give_way
+from desktop_app.gpt2.system import give_way, interrupts_blocked
 
 log = logging.getLogger(__name__)
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -39,7 +39,7 @@ def starting_workers() -> Iterator[None]:
     Raises LogitscopeError if the system cannot start one.
     """
     _stand_somewhere()
-    with _safe_path(), deaf_to_interrupts():
+    with _safe_path(), interrupts_blocked():
         try:
             yield
         except (RuntimeError, OSError) as reason:

@@ -27,7 +27,7 @@ from desktop_app.core.model import Model, open_model
 from desktop_app.core.passes import Asked, Passes
 from desktop_app.core.processes import end_workers, starting_workers, worker_pool
 from desktop_app.core.session_file import to_json
-from desktop_app.figures.listing import Entry
+from desktop_app.figures.listing import ListedFigure
 from desktop_app.figures.order import Order, files_of, make, write_files
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_file
@@ -81,7 +81,12 @@ class Record:
 
 
 def build(
-    entries: list[Entry], record: Record, *, jobs: int = 1, force: bool = False, progress: Progress = lambda *_: None
+    entries: list[ListedFigure],
+    record: Record,
+    *,
+    jobs: int = 1,
+    force: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> Report:
     """Make the figures that are not up to date. One that fails does not stop the others; the record keeps the rest.
 
@@ -140,7 +145,7 @@ def build(
     return Report(tuple(made), tuple(kept), tuple(failed), tuple(unlisted))
 
 
-def _up_to_date(entry: Entry, record: Record, inputs: str) -> bool:
+def _up_to_date(entry: ListedFigure, record: Record, inputs: str) -> bool:
     known = record.outputs.get(entry.name)
     return known is not None and known["inputs"] == inputs and known["written"] == _written(entry.order)
 
@@ -206,12 +211,12 @@ def model_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
+def _made(entries: list[ListedFigure], jobs: int) -> Iterator[tuple[ListedFigure, "list[bytes] | LogitscopeError"]]:
     """The files of each entry as they are finished. Passes run in this process, one at a time; workers draw."""
     shared = _Shared()
     with _workers(min(jobs, len(entries))) as workers:
         pool = workers
-        under_way: dict[Future[list[bytes]], Entry] = {}
+        under_way: dict[Future[list[bytes]], ListedFigure] = {}
         for entry in entries:
             try:
                 job = shared.job(entry.order)
@@ -239,8 +244,8 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
 
 
 def _finished(
-    under_way: "dict[Future[list[bytes]], Entry]",
-) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
+    under_way: "dict[Future[list[bytes]], ListedFigure]",
+) -> Iterator[tuple[ListedFigure, "list[bytes] | LogitscopeError"]]:
     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
     for future in done:
         entry = under_way.pop(future)

@@ -33,7 +33,7 @@ _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedFigure:
     """One figure to be made: what it is, and where the listing asks for it."""
 
     order: Order
@@ -86,7 +86,7 @@ class Listing:
 MakeOrder = Callable[[argparse.Namespace, str | None], Order]
 
 
-def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrder) -> list[Entry]:
+def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrder) -> list[ListedFigure]:
     """The figures that `path` lists, each to be written below `folder`.
 
     `options` are those of `logitscope figure` that an entry may give as keys, and `make_order` reads them.
@@ -99,7 +99,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
     known = (*_OWN, *rows)
     faults = _shape_faults(listing, known)
     _refuse(faults)
-    entries: list[Entry] = []
+    entries: list[ListedFigure] = []
     for n, own in enumerate(listing.table["figure"]):
         key = ""
         try:
@@ -119,7 +119,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
                 prompt = fields.get("prompt")
                 if sum(place in fields for place in _PROMPTS) > 1:
                     raise ExportError("prompt, ids, session and trace exclude each other; give one of them.")
-                entries.append(Entry(make_order(arguments, prompt), name, listing.where(n)))
+                entries.append(ListedFigure(make_order(arguments, prompt), name, listing.where(n)))
         except LogitscopeError as reason:
             if len(faults) > _MOST_FAULTS:
                 break

@@ -53,7 +53,7 @@ class Engine:
         self.packed = self.config.int8  # int8 weights are always packed
         self.pieces = Pieces(checkpoint)
         """The graphs of single blocks, for edited passes."""
-        self._swollen = 0  # how many of the next runs still shrink the session's arena, after a long text
+        self._shrinks_left = 0  # how many of the next runs still shrink the session's arena, after a long text
         self._full: ort.InferenceSession | None = None
         self._lean: ort.InferenceSession | None = None
         self._swapping = threading.Lock()  # held while either session is replaced, by any thread
@@ -130,7 +130,10 @@ class Engine:
         session = self._graph(lean)
         # The arena that a long text needed is shrunk during the short runs after it: not during the long run, since
         # that takes time, and not only in the first short one, when the long trace may still be shown.
-        shrink, self._swollen = self._swollen > 0 and not large, 3 if large else max(0, self._swollen - 1)
+        shrink, self._shrinks_left = (
+            self._shrinks_left > 0 and not large,
+            3 if large else max(0, self._shrinks_left - 1),
+        )
         found = (stop or Stop()).run(session, names, feeds, shrink=shrink)
         if lean:
             # onnxruntime returns views of its arena; without a copy they would keep the whole arena alive.

@@ -26,14 +26,14 @@ class Stop:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ends: set[Callable[[], None]] = set()
+        self._on_set: set[Callable[[], None]] = set()
         self._wanted = False
 
     def set(self) -> None:
         """Stop running passes and loading sessions at once, and any later ones before they start."""
         with self._lock:
             self._wanted = True
-            for end in self._ends:
+            for end in self._on_set:
                 end()
 
     @property
@@ -68,7 +68,7 @@ class Stop:
     def _ended_by(self, end: Callable[[], None], what: str) -> Iterator[None]:
         with self._lock:
             self.check()
-            self._ends.add(end)
+            self._on_set.add(end)
         try:
             yield
         except Exception as reason:  # onnxruntime's own classes; which one a termination raises is not documented
@@ -76,7 +76,7 @@ class Stop:
             raise ModelError(f"onnxruntime could not {what} the model: {str(reason)[:300]}") from reason
         finally:
             with self._lock:
-                self._ends.discard(end)
+                self._on_set.discard(end)
 
 
 def make_session(

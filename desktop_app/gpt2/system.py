@@ -173,7 +173,7 @@ def why_not_written(reason: OSError) -> str:
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Processes that this thread starts in this context receive neither Ctrl+C nor their terminal's hang-up signal.
 
     A terminal signals every process that runs in it; the parent receives the signal and ends its workers itself.

@@ -11,7 +11,7 @@ from desktop_app.core.bundle import snapshots
 from desktop_app.core.library.catalogue import HubEntry, after_steps, hub_entries
 from desktop_app.core.library.find import full_name
 from desktop_app.core.library.folders import remember_folder
-from desktop_app.core.library.listing import BUNDLED, HUB, Row, list_bundled, list_models
+from desktop_app.core.library.listing import BUNDLED, HUB, ModelRow, list_bundled, list_models
 from desktop_app.core.library.progress import Progress, in_bytes
 from desktop_app.core.library.references import HubName, parse_hub_name
 from desktop_app.core.library.remove import remove_model
@@ -54,7 +54,7 @@ class ModelLibrary(QObject):
 
     # The menu
 
-    def _fill(self, rows: list[Row]) -> None:
+    def _fill(self, rows: list[ModelRow]) -> None:
         self.menu.clear()
         for below in self.menu.findChildren(QMenu):
             below.deleteLater()
@@ -75,7 +75,7 @@ class ModelLibrary(QObject):
         self.menu.addAction("Models …", self.show)
         self.menu.addAction("Open a model folder …", self.ask_folder)
 
-    def _add_snapshots(self, row: Row) -> None:
+    def _add_snapshots(self, row: ModelRow) -> None:
         """Add a menu of a bundled model's training snapshots, if it has any."""
         kept = snapshots(row.folder) if row.kind == BUNDLED and row.folder is not None else {}
         if kept:
@@ -104,7 +104,7 @@ class ModelLibrary(QObject):
         self._asked_folder = folder
         self._controller.open_model(folder)
 
-    def open_row(self, row: Row) -> None:
+    def open_row(self, row: ModelRow) -> None:
         """Open a model from the list."""
         if row.folder is not None:
             self._controller.open_model(row.folder)
@@ -225,7 +225,7 @@ class ModelLibrary(QObject):
         self.dialog.raise_()
         self.dialog.activateWindow()
 
-    def _list(self) -> tuple[list[Row], int, Path | None]:
+    def _list(self) -> tuple[list[ModelRow], int, Path | None]:
         scene, model = self._controller.scene, self._controller.model
         return list_models(), len(scene.trace) if scene is not None else 1, None if model is None else model.folder
 
@@ -240,7 +240,7 @@ class ModelLibrary(QObject):
         """Put a folder on the list."""
         self._try(lambda: remember_folder(folder), choose=str(folder.absolute()))
 
-    def _ask_to_remove(self, row: Row) -> None:
+    def _ask_to_remove(self, row: ModelRow) -> None:
         fetched = row.kind not in (BUNDLED, HUB) and row.reference != str(row.folder)
         if not fetched and row.kind != HUB:
             self.remove(row)  # a folder is only taken off the list
@@ -258,7 +258,7 @@ class ModelLibrary(QObject):
         box.buttonClicked.connect(lambda pressed: self.remove(row) if pressed is delete else None)
         box.open()
 
-    def remove(self, row: Row) -> None:
+    def remove(self, row: ModelRow) -> None:
         """Delete a download, or take a folder off the list."""
         model = self._controller.model
         if model is not None and row.folder is not None and row.kind != BUNDLED and model.folder == row.folder:

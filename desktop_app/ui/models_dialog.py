@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from desktop_app.core.library.listing import BUNDLED, FOLDER, HUB, Row
+from desktop_app.core.library.listing import BUNDLED, FOLDER, HUB, ModelRow
 from desktop_app.core.library.progress import in_bytes, in_millions
 from desktop_app.gpt2.machine import available_memory
 
@@ -42,7 +42,7 @@ class ModelsDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Models")
-        self._rows: list[Row] = []
+        self._rows: list[ModelRow] = []
         self._fetching = self._loading = False
         self.is_opening = False
         """Whether a model requested here has neither opened nor failed yet."""
@@ -135,7 +135,7 @@ class ModelsDialog(QDialog):
 
     # Showing
 
-    def fill(self, rows: Sequence[Row], tokens: int, opened: Path | None, choose: str = "") -> None:
+    def fill(self, rows: Sequence[ModelRow], tokens: int, opened: Path | None, choose: str = "") -> None:
         """Show `rows`, with memory for a text of `tokens` tokens; keep the selected row, or select `choose`.
 
         `opened` is the folder of the open model.
@@ -203,7 +203,7 @@ class ModelsDialog(QDialog):
         self.table.setFocus()
 
     @property
-    def chosen(self) -> Row | None:
+    def chosen(self) -> ModelRow | None:
         """The selected row."""
         at = self.table.currentRow()
         return self._rows[at] if 0 <= at < len(self._rows) else None

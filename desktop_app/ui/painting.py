@@ -1,7 +1,7 @@
 """Marks on a QPainter: the screen's counterpart of figures.draw."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -40,19 +40,7 @@ def draw_marks(painter: QPainter, marks: Sequence[Mark], top: float = -math.inf,
     for mark in marks:
         if not reaches(mark, top, bottom):
             continue
-        if isinstance(mark, Words):
-            _words(painter, mark)
-        elif isinstance(mark, Fill):
-            _fill(painter, mark)
-        elif isinstance(mark, Heat):
-            _heat(painter, mark)
-        elif isinstance(mark, Picture):
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-            painter.drawImage(rectangle(mark.rect), packed_image(mark.pixels))
-        elif isinstance(mark, Path):
-            _path(painter, mark)
-        elif isinstance(mark, Dots):
-            _dots(painter, mark)
+        _PAINTERS[type(mark)](painter, mark)
 
 
 def _words(painter: QPainter, mark: Words) -> None:
@@ -185,6 +173,22 @@ def heat_image(mark: Heat) -> QImage:
     return QImage(pixels.data, columns, rows, QImage.Format.Format_ARGB32_Premultiplied).copy()
 
 
+def _picture(painter: QPainter, mark: Picture) -> None:
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+    painter.drawImage(rectangle(mark.rect), packed_image(mark.pixels))
+
+
 def _heat(painter: QPainter, mark: Heat) -> None:
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
     painter.drawImage(rectangle(mark.rect), heat_image(mark))
+
+
+_PAINTERS: dict[type[Mark], Callable[[QPainter, Any], None]] = {
+    Words: _words,
+    Fill: _fill,
+    Heat: _heat,
+    Picture: _picture,
+    Path: _path,
+    Dots: _dots,
+}
+"""Kind of mark -> how it is drawn."""

@@ -10,7 +10,7 @@ from desktop_app.core.places import BLOCK, IN, Step
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import Theme, mix
 from desktop_app.ui.buttons import tip_of, tool
-from desktop_app.ui.track import Label, Track
+from desktop_app.ui.track import Label, Track, Ways
 
 _SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps per second
 
@@ -30,21 +30,14 @@ class Segment(NamedTuple):
         return self.first <= step < self.first + self.steps
 
 
-_KEYS = {
-    (Qt.Key.Key_Left, False): "previous",
-    (Qt.Key.Key_Left, True): "previous_block",
-    (Qt.Key.Key_Right, False): "next",
-    (Qt.Key.Key_Right, True): "next_block",
-    (Qt.Key.Key_Home, False): "first",
-    (Qt.Key.Key_End, False): "last",
-}
+_WAYS = Ways("previous", "next", "first", "last", "previous_block", "next_block")
 
 
 class StepTrack(Track):
     """Segments for the steps before the blocks, each block and the steps after them; emits the step's index."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(_KEYS, parent)
+        super().__init__(_WAYS, parent)
         self.setAccessibleName("Scrubber over all steps")
         self.setMouseTracking(True)
         self._steps: tuple[Step, ...] = ()

@@ -1,6 +1,7 @@
 """A line of places to click, drag along or step through with keys: the base class of the bars at the bottom."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
@@ -15,6 +16,28 @@ Label = tuple[float, str, str, bool]
 """Left edge, words, colour, and whether they are bold."""
 
 
+class Ways(NamedTuple):
+    """The commands by which keys move along a track; "" for none. Without a `far` command, Shift changes nothing."""
+
+    previous: str
+    next: str
+    first: str
+    last: str
+    far_previous: str = ""
+    far_next: str = ""
+    play: str = ""
+
+
+_KEYS: dict[Qt.Key, tuple[str, str]] = {
+    Qt.Key.Key_Left: ("previous", "far_previous"),
+    Qt.Key.Key_Right: ("next", "far_next"),
+    Qt.Key.Key_Home: ("first", ""),
+    Qt.Key.Key_End: ("last", ""),
+    Qt.Key.Key_Space: ("play", ""),
+}
+"""Key -> the way that it goes, and with Shift."""
+
+
 class Track(QWidget):
     """Emits the number of the place that is clicked or dragged to, and the command of a key.
 
@@ -24,10 +47,9 @@ class Track(QWidget):
     chosen = Signal(int)
     command = Signal(str)
 
-    def __init__(self, keys: Mapping[tuple[Qt.Key, bool], str], parent: QWidget | None = None) -> None:
-        """`keys`: (key, with Shift) -> command; without an entry for Shift, Shift changes nothing."""
+    def __init__(self, ways: Ways, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._keys = keys
+        self._ways = ways._asdict()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._theme: Theme = LIGHT
@@ -76,10 +98,10 @@ class Track(QWidget):
             self._choose(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        near, far = _KEYS.get(Qt.Key(event.key()), ("", ""))
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        key = Qt.Key(event.key())
-        asked = self._keys.get((key, shift)) or self._keys.get((key, False))
-        if asked is None:
+        asked = (shift and self._ways.get(far)) or self._ways.get(near)
+        if not asked:
             super().keyPressEvent(event)
         else:
             self.command.emit(asked)

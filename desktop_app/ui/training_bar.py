@@ -14,7 +14,7 @@ from desktop_app.core.panels import Hue
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import Theme
 from desktop_app.ui.buttons import tip_of, tool
-from desktop_app.ui.track import Label, Track
+from desktop_app.ui.track import Label, Track, Ways
 
 Array = NDArray[Any]
 
@@ -35,20 +35,14 @@ def _here(training: Training, number: int | None) -> str:
     return "the trained model, not a snapshot" if number is None else after_steps(training.steps[number])
 
 
-_KEYS = {
-    (Qt.Key.Key_Left, False): "snapshot_previous",
-    (Qt.Key.Key_Right, False): "snapshot_next",
-    (Qt.Key.Key_Home, False): "snapshot_first",
-    (Qt.Key.Key_End, False): "snapshot_last",
-    (Qt.Key.Key_Space, False): "snapshot_play",
-}
+_WAYS = Ways("snapshot_previous", "snapshot_next", "snapshot_first", "snapshot_last", play="snapshot_play")
 
 
 class SnapshotTrack(Track):
     """Draws a line over the snapshots for each of the first curves (scaled to its own range), ticks, and the mark."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(_KEYS, parent)
+        super().__init__(_WAYS, parent)
         self._training: Training | None = None
         self._curves = Curves()
         self._number: int | None = None

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import multiprocessing, signal
-from desktop_app.gpt2.system import deaf_to_interrupts
+from desktop_app.gpt2.system import interrupts_blocked
 
 def blocked():
     return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
@@ -23,7 +23,7 @@ def tell(pipe):
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    with deaf_to_interrupts():
+    with interrupts_blocked():
         context.Process(target=tell, args=(there,)).start()
     print(here.recv(), blocked())
 """

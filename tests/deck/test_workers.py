@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+import time
 
 import pytest
 
@@ -40,13 +41,20 @@ def test_a_worker_that_is_killed_is_told_in_a_sentence():
         workers.call(os._exit, 9)
 
 
-def test_stopping_ends_a_task_in_its_middle():
-    stop = Stop()
-    threading.Timer(0.5, stop.set).start()
+def test_stopping_ends_a_task_in_its_middle(tmp_path):
+    stop, begun = Stop(), tmp_path / "begun"
+
+    def stop_it():
+        while not begun.exists():
+            time.sleep(0.01)
+        stop.set()
+
+    threading.Thread(target=stop_it, daemon=True).start()
     with pytest.raises(Cancelled), Workers(1, stop) as workers:
-        workers.call(_sleep)
-    assert not multiprocessing.active_children()
+        workers.call(_sleep, begun)
+    assert begun.exists() and not multiprocessing.active_children()
 
 
-def _sleep():
+def _sleep(begun):
+    begun.touch()
     threading.Event().wait(600)

@@ -60,7 +60,7 @@ def test_what_nohup_ignores_stays_ignored():
 
 
 def test_on_windows_workers_start_without_signal_masks(windows):
-    with system.deaf_to_interrupts():
+    with system.interrupts_blocked():
         pass
 
 
@@ -152,6 +152,6 @@ def test_here_the_systems_own_answers_are_given(monkeypatch):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
         assert system.is_root() is root
     assert signal.SIGHUP in system.closing_signals()
-    with system.deaf_to_interrupts():
+    with system.interrupts_blocked():
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -6,7 +6,7 @@ import numpy as np
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolButton
 
 from desktop_app.figures.marks import Words
 from desktop_app.ui.autosave import KeepLane
@@ -85,6 +85,16 @@ class Desk:
         """Click at a point of a widget, or of the viewport if it is a scroll area."""
         target = area.viewport() if hasattr(area, "viewport") else area
         QTest.mouseClick(target, button, modifiers, QPoint(round(x), round(y)))
+
+    def back_to_first(self):
+        """Click the first of the opened numbers in the inspector's trail."""
+        trail = self.window.inspector.trail
+        self.click(trail, 12, trail.height() / 2)
+
+    def close_inspector(self):
+        """Click the inspector's cross."""
+        (cross,) = (b for b in self.window.inspector.findChildren(QToolButton) if b.text() == "✕")
+        self.click(cross, cross.width() / 2, cross.height() / 2)
 
     def to_canvas(self, x, y):
         """A point of the page in coordinates of the canvas's viewport, scrolled into view."""

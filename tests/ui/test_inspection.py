@@ -48,7 +48,7 @@ def test_operands_open_in_turn_and_the_trail_leads_back(desk):
     assert desk.c.path[-1] == Cell("blocks.1.attn.q", (0, 3, 4))
     click_cell(desk, inner, cells_of(inner, "blocks.1.ln1.out"), 0, 5)
     assert [c.name for c in desk.c.path] == ["blocks.1.attn.scores", "blocks.1.attn.q", "blocks.1.ln1.out"]
-    desk.window.inspector.back_to.emit(1)
+    desk.back_to_first()
     assert desk.c.path == (Cell("blocks.1.attn.scores", (0, 3, 1)),)
 
 
@@ -133,6 +133,8 @@ def test_what_is_pinned_stays_while_other_cells_are_clicked(desk):
 
 def test_a_probability_opens_to_its_chain_from_the_bars(desk):
     token = int(desk.scene.ranked.order[2])
-    desk.window.probabilities.bars.opened.emit(token)
+    for _ in range(3):
+        desk.press(Qt.Key.Key_Down, widget=desk.window.probabilities.bars)
+    desk.press(Qt.Key.Key_O, widget=desk.window.probabilities.bars)
     assert desk.c.path[-1].index == (desk.scene.position, token)
     assert any(words.startswith("probability of ") for words in inside_words(desk))

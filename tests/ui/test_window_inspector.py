@@ -65,9 +65,9 @@ def test_one_goes_on_into_an_operand_and_back_by_the_trail(desk):
     assert [c.name for c in desk.c.path] == ["blocks.1.attn.scores", "blocks.1.attn.q"]
     assert desk.c.path[1].index == cells.source.at(row, column)
     assert number(float(desk.scene.trace["blocks.1.attn.q"][desk.c.path[1].index])) in " ".join(told(desk))
-    desk.window.inspector.back_to.emit(1)
+    desk.back_to_first()
     assert desk.c.path == first
-    desk.window.inspector.back_to.emit(0)
+    desk.close_inspector()
     assert not desk.window.inspector.isVisible()
 
 
@@ -159,7 +159,7 @@ def test_an_inspector_that_was_closed_comes_back_to_another_text_unharmed(desk):
     desk.press(Qt.Key.Key_Return, widget=inside)
     desk.press(Qt.Key.Key_Down)
     assert inside.has_cursor and inside.readout is not None
-    desk.window.inspector.back_to.emit(0)
+    desk.close_inspector()
     desk.write("ab")
     desk.window.resize(1500, 950)
     desk.settle()

@@ -29,7 +29,7 @@ BUNDLED, FOLDER, CACHED, HUB = "bundled", "folder", "cached", "hub"
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """One model of the list.
 
     `reference` is its name for `--model`, `title` its display name. `disk` is in bytes: the space it takes on this
@@ -79,14 +79,14 @@ class Row:
         return "" if c is None else f"{c.n_layer} × {c.n_head} × {c.n_embd}"
 
 
-def list_models() -> list[Row]:
+def list_models() -> list[ModelRow]:
     """Every known model, without network access; the row of a damaged model says what is wrong."""
     cached = list(_cached())
     here = {row.reference for row in cached}
     return [*list_bundled(), *_remembered(), *cached, *(row for row in _catalogue() if row.reference not in here)]
 
 
-def list_bundled() -> Iterator[Row]:
+def list_bundled() -> Iterator[ModelRow]:
     """The bundled models, which are few and quick to list."""
     entries = {entry.folder: entry for entry in bundled_entries()}
     for name, folder in bundled_models().items():
@@ -95,12 +95,12 @@ def list_bundled() -> Iterator[Row]:
         yield _of_folder(BUNDLED, name, title, about, folder, "came with the program")
 
 
-def _remembered() -> Iterator[Row]:
+def _remembered() -> Iterator[ModelRow]:
     for folder in remembered_folders():
         yield _of_folder(FOLDER, str(folder), folder.name or str(folder), str(folder), folder, "on this machine")
 
 
-def _cached() -> Iterator[Row]:
+def _cached() -> Iterator[ModelRow]:
     """The models in the hub's cache; the branches of a training run are one row, main's or else the last one's."""
     for _, found in groupby(cached_models(), lambda one: one.name.repository):
         commits = list(found)
@@ -117,9 +117,9 @@ def _cached() -> Iterator[Row]:
                 yield _of_commit(one, training if one is shown else None)
 
 
-def _of_commit(found: Cached, training: Training | None) -> Row:
+def _of_commit(found: Cached, training: Training | None) -> ModelRow:
     entry = hub_entry(found.name.repository) if found.name.revision == "main" else None
-    return Row(
+    return ModelRow(
         CACHED,
         str(found.name),
         entry.title if entry else str(found.name),
@@ -141,10 +141,10 @@ def _begun(repository: str) -> str:
     return f"incomplete, {in_bytes(here)}" + (f" of {in_bytes(entry.download)}" if entry else "")
 
 
-def _catalogue() -> Iterator[Row]:
+def _catalogue() -> Iterator[ModelRow]:
     for entry in hub_entries():
         begun = partial_bytes(entry.repository) > 0
-        yield Row(
+        yield ModelRow(
             HUB,
             entry.repository,
             entry.title,
@@ -158,7 +158,7 @@ def _catalogue() -> Iterator[Row]:
         )
 
 
-def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, state: str) -> Row:
+def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, state: str) -> ModelRow:
     training = training_of(folder)
     if training is not None and not is_model(folder):
         folder = training.snapshots[-1].folder  # a folder of checkpoints, not a model itself
@@ -170,7 +170,7 @@ def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, 
         # Without permission, or on a network share that is gone; the other rows are not affected.
         config, trouble = None, f"cannot be read: {reason.strerror or reason}"
     state = trouble or _with_range(state, training)
-    return Row(
+    return ModelRow(
         kind, reference, title, about, folder, config, _disk(folder, training), state, not trouble, training=training
     )
 

@@ -34,19 +34,19 @@ _LINE = 0.9  # type size of numbers at bars, in heights of a bar
 _SHORT = 20  # characters: longer words would take the chart's width
 _WRITTEN = datetime.datetime(2000, 1, 1)
 
-Row = tuple[str, float | None, float | None]
+ChartRow = tuple[str, float | None, float | None]
 
 
-def rows_of(panel: BarsPanel) -> list[Row]:
+def rows_of(panel: BarsPanel) -> list[ChartRow]:
     """(category, value, value before a cut) from top to bottom; a separator line is a category without values."""
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     for n, bar in enumerate(panel.bars):
         rows += _lines(panel, n)
         rows.append((clean((_DRAWN if bar.marked else "") + bar.label), bar.value, bar.outline))
     return rows + _lines(panel, len(panel.bars))
 
 
-def _lines(panel: BarsPanel, above: int) -> list[Row]:
+def _lines(panel: BarsPanel, above: int) -> list[ChartRow]:
     """The separator lines below `above` bars, in words short enough to leave room for the bars."""
     words = [cut.brief or cut.words for cut in panel.cuts if cut.place == above]
     return [(clean(f"— {text if len(text) <= _SHORT else 'cut here'} —"), None, None) for text in words]
@@ -156,7 +156,7 @@ def _rgb(colour: str) -> RGBColor:
     return RGBColor.from_string(colour[1:].upper())
 
 
-def _sheet(rows: list[Row], data: CategoryChartData, numbers: str) -> bytes:
+def _sheet(rows: list[ChartRow], data: CategoryChartData, numbers: str) -> bytes:
     """The chart's numbers in the sheet that python-pptx expects, but text stays text: a token "=1" is not a formula."""
     buffer = io.BytesIO()
     plain = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}

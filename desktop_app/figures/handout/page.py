@@ -328,14 +328,14 @@ def _tables(content: Box, words: Any) -> tuple[str, list[str]]:
             head = f"<thead><tr>{'<th></th>' if table.rows else ''}{head}</tr></thead>" if head else ""
             body = "".join(
                 f"<tr>{f'<th>{escape(table.rows[r])}</th>' if table.rows else ''}"
-                f"{''.join(f'<td>{escape(_said(v))}</td>' for v in values[r])}</tr>"
+                f"{''.join(f'<td>{escape(_cell_words(v))}</td>' for v in values[r])}</tr>"
                 for r in range(rows)
             )
             parts.append(f"<table><caption>{escape(name)}</caption>{head}<tbody>{body}</tbody></table>")
     return "".join(parts), left
 
 
-def _said(value: Any) -> str:
+def _cell_words(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int | np.integer):
