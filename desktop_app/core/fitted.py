@@ -1,6 +1,7 @@
 """A state adapted to a model."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from desktop_app.core.model import Model
 from desktop_app.core.places import BESIDE
@@ -10,7 +11,10 @@ from desktop_app.gpt2.errors import LogitscopeError
 
 
 def fitted(state: State, model: Model) -> State:
-    """The state with what the model lacks (a block, a head, a step, a token) replaced by what it has."""
+    """The state with what the model lacks (a block, a head, a step, a token) replaced by what it has.
+
+    Draws are counted anew in a model that the state was not of.
+    """
     config = model.config
     try:
         found = find_step(state.step, config)
@@ -28,6 +32,7 @@ def fitted(state: State, model: Model) -> State:
         layer=min(state.layer, config.n_layer - 1) if own is None or state.workspace != WALK else own,
         head=min(state.head, config.n_head - 1),
         appended=state.appended if known else (),
+        draws=state.draws if Path(state.model) == model.folder else 0,
         pinned=tuple(t for t in state.pinned if t < config.vocab_size),
         target=_of(state.target, config.vocab_size),
         against=_of(state.against, config.vocab_size),

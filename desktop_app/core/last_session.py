@@ -78,4 +78,4 @@ def beginning(model: Path | None, text: str | None, *, int8: bool = False, resto
 
 
 def _with_text(state: State, text: str) -> State:
-    return replace(unplaced(state), text=text, appended=(), start=None, space=None)
+    return replace(unplaced(state), text=text, appended=(), start=None, space=None, draws=0)

@@ -6,7 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QStyle, QStyleOptionSlider
 
-from desktop_app.core.bundle import bundled_models
+from desktop_app.core.bundle import bundled_models, snapshots
+from desktop_app.core.last_session import beginning, keep
 from desktop_app.gpt2.sampling import MAX_SEED, Sampling, uniform
 from desktop_app.ui.acts import Acts
 from desktop_app.ui.scrubber import Track
@@ -231,6 +232,24 @@ def test_draws_are_numbered_and_undo_replays_them(desk):
         desk.press(Qt.Key.Key_Z, CTRL)
         back.append(desk.scene.landed)
     assert back == seen[::-1]
+
+
+def test_another_model_and_another_text_at_a_start_count_draws_anew_and_a_snapshot_goes_on(open_desk):
+    sorter = bundled_models()["sorter"]
+    desk = open_desk(sorter, "CBAAB")
+    for _ in range(3):
+        desk.window.do("draw")
+    desk.window.training.go_to(4)
+    desk.settle()
+    assert desk.state.draws == 3
+    keep(desk.state)
+    assert beginning(None, None).state.draws == 3 and beginning(None, "another text").state.draws == 0
+    desk.c.open_model(bundled_models()["learner"])
+    desk.settle()
+    assert desk.c.model.folder == bundled_models()["learner"] and desk.state.draws == 0
+    desk.window.do("undo")
+    desk.settle()
+    assert desk.state.draws == 3 and desk.c.model.folder == snapshots(sorter)[25]
 
 
 def test_a_slider_shows_where_the_same_draw_lands_now(desk):
