@@ -26,9 +26,17 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
 
     Content that does not fit makes the page taller and is not made smaller: a screen scrolls, a figure grows.
     """
-    y = _badge(view.badge, width, page) if view.badge else 0.0
+    lines = page.wrap(view.title, width, size=20, bold=True) if heading else []
+    after = page.width(lines[0], size=20, bold=True) * (1 + page.slack) + page.u(14) if len(lines) == 1 else width
+    beside = bool(view.badge) and after + _badge_width(view.badge, page) <= width
+    y = 0.0
+    if beside:
+        _badge(view.badge, Rect(after, page.u(4), width - after, page.u(20)), page)
+    elif view.badge:
+        _badge(view.badge, Rect(0, page.u(5), width, page.u(20)), page)
+        y = page.u(33)
     if heading:
-        for line in page.wrap(view.title, width, size=20, bold=True):
+        for line in lines:
             page.words(0, y + page.u(14), line, size=20, bold=True, room=width)
             y += page.u(_TITLE)
         y += page.u(6)
@@ -44,13 +52,17 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
     return y + room
 
 
-def _badge(words: str, width: float, page: Page) -> float:
-    """Draw a badge above everything that says which pass the view shows; returns the height that it takes."""
-    top, height, wide = page.u(5), page.u(20), page.width(words, size=11, bold=True) + page.u(18)
-    pill = Rect(0, top, min(wide, width), height)
+def _badge_width(words: str, page: Page) -> float:
+    return page.width(words, size=11, bold=True) * (1 + page.slack) + page.u(18)
+
+
+def _badge(words: str, room: Rect, page: Page) -> None:
+    """Draw a badge that says which pass the view shows: after a title of one line, or above everything."""
+    pill = Rect(room.x, room.y, min(_badge_width(words, page), room.w), room.h)
     page.fill(pill, page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
-    page.words(page.u(9), top + height / 2, words, size=11, bold=True, colour=page.theme.accent, room=width)
-    return top + height + page.u(8)
+    page.words(
+        room.x + page.u(9), room.y + room.h / 2, words, size=11, bold=True, colour=page.theme.accent, room=room.w
+    )
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent
-from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QLabel, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 _PLACE = "place:"
 
@@ -28,6 +28,9 @@ class Chooser(QDialog):
         self.list.setAccessibleName(title)
         column.addWidget(self.field)
         column.addWidget(self.list)
+        self.none = QLabel("Nothing matches.")
+        self.none.setObjectName("dim")
+        column.addWidget(self.none)
         for name, words, enabled in rows:
             item = QListWidgetItem(words)
             item.setData(Qt.ItemDataRole.UserRole, name)
@@ -52,6 +55,10 @@ class Chooser(QDialog):
                 first = item
         if first is not None:
             self.list.setCurrentItem(first)
+        self._show_none()
+
+    def _show_none(self) -> None:
+        self.none.setVisible(all(self.list.item(n).isHidden() for n in range(self.list.count())))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QKeyEvent) and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
@@ -113,6 +120,7 @@ class CommandPalette(Chooser):
             self.list.item(n).setHidden(False)  # matched by their spelling, not by the row's words
             if self.list.currentItem() is None or self.list.currentItem().isHidden():
                 self.list.setCurrentRow(n)
+        self._show_none()
 
     def _chosen(self, name: str) -> None:
         if name.startswith(_PLACE):

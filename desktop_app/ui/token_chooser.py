@@ -27,3 +27,4 @@ class TokenChooser(Chooser):
             item.setData(Qt.ItemDataRole.UserRole, str(token))
             self.list.addItem(item)
         self.list.setCurrentRow(0)
+        self._show_none()

@@ -122,6 +122,10 @@ def test_the_palette_narrows_and_runs_what_was_chosen(desk):
     desk.type("next bl", palette.field)
     shown = [palette.list.item(n).text() for n in range(palette.list.count()) if not palette.list.item(n).isHidden()]
     assert len(shown) == 1 and shown[0].startswith("Next block")
+    assert palette.none.isHidden()
+    for typed, nothing in (("zzzzq", True), ("", False), ("next bl", False)):
+        palette.field.setText(typed)
+        assert palette.none.isVisible() == nothing, typed
     desk.press(Qt.Key.Key_Return, widget=palette.field)
     assert desk.state.layer == 0 and desk.c.step.layer == 0
     desk.settle()

@@ -184,8 +184,10 @@ def test_chips_are_switched_widened_weighed_and_removed_by_keys(desk):
 
 def test_before_and_the_change_are_shown_while_a_key_is_held(desk):
     desk.go(PATTERN)
+    top = desk.window.canvas.page.panels[0][1].y
     desk.c.set(replace(desk.state, edits=(Change("blocks.0.attn.z[1]=0"),)))
     desk.settle()
+    assert desk.window.canvas.page.panels[0][1].y == top, "the badge is beside the title and takes no room"
     canvas = desk.window.canvas
     canvas.setFocus()
     for key, badge in ((Qt.Key.Key_B, "before the edits"), (Qt.Key.Key_D, "change by the edits")):
