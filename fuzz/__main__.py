@@ -44,8 +44,8 @@ def _limit(processor: int, waiting: int) -> None:
 def main() -> int:
     """Read the command line and fuzz; return the exit code."""
     parser = argparse.ArgumentParser(prog="./run fuzz", description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--seconds", type=float, default=120, help="how long, 120 unless given")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other inputs")
+    parser.add_argument("--seconds", type=float, default=120, help="how long; 120 by default")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other inputs")
     parser.add_argument("--only", metavar="NAME", help="one parser alone")
     parser.add_argument("--keep", metavar="DIR", type=Path, default=Path("fuzz-found"), help="where faults are kept")
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
 """Perform random actions in the real window: `./run fuzz.window [--seconds 180]`.
 
 Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Reported, with exit
-code 1: an exception, a logged error, a "Something went wrong", a Qt warning, threads or workers that outlive their
-window, and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by more
-than 5 % and 20 MB.
+code 1: an exception, a logged error, a message of an unexpected error, a Qt warning, threads or workers that outlive
+their window, and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by
+more than 5 % and 20 MB.
 """
 
 import argparse
@@ -47,8 +47,8 @@ class _Waiting:
 def main() -> int:
     """Read the command line and fuzz; return the exit code."""
     parser = argparse.ArgumentParser(prog="./run fuzz.window", description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--seconds", type=float, default=180, help="how long, 180 unless given")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other things done")
+    parser.add_argument("--seconds", type=float, default=180, help="how long; 180 by default")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other actions")
     arguments = parser.parse_args()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
@@ -64,6 +64,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
     from PySide6.QtWidgets import QApplication
 
     from desktop_app.figures.export import Options
+    from desktop_app.gpt2.errors import UNEXPECTED
     from desktop_app.ui.app import make_application, open_window
     from tests.checkpoints import write_checkpoint
     from tests.ui.conftest import BYTES
@@ -76,7 +77,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
         faults.append("".join(traceback.format_exception(kind, fault, trace))[-3000:])
 
     def told(words: str) -> None:
-        if words.startswith("Something went wrong"):
+        if words.startswith(UNEXPECTED):
             faults.append(words)
 
     class Logged(logging.Handler):
@@ -134,7 +135,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
         except Exception as reason:  # noqa: BLE001 - what this looks for
             caught(type(reason), reason, reason.__traceback__)
         if faults:
-            faults.append(f"seed {seed}, window {round_}, the last things done: {somebody.did[-12:]}")
+            faults.append(f"seed {seed}, window {round_}, the last actions: {somebody.did[-12:]}")
         window.close()
         if left := threads() - before:
             faults.append(f"threads left by a closed window: {left}")
@@ -153,7 +154,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
     else:
         print(*(f"too short to judge: {words}" for words in grown(seen)), sep="\n")
     last = seen[-1]
-    print(f"{acts:,} things done in {round_} windows, {last[0]:.0f} s; {last[1] / 1e6:.0f} MB, {last[2]} descriptors, "
+    print(f"{acts:,} actions in {round_} windows, {last[0]:.0f} s; {last[1] / 1e6:.0f} MB, {last[2]} descriptors, "
           f"{last[3]} threads.")  # fmt: skip
     for fault in faults:
         print(fault, file=sys.stderr)

@@ -45,9 +45,13 @@ def outside_vocabulary(token: int, vocab_size: int, where: str = "") -> str:
     return f"Token id {token}{where} is outside the model's vocabulary, 0 to {vocab_size - 1:,}; give another."
 
 
+UNEXPECTED = "An unexpected error occurred"
+"""How the sentence on a fault in the program itself begins."""
+
+
 def fault_words(fault: BaseException) -> str:
     """The sentence on a fault in the program itself, which the user can only report."""
-    return f"An unexpected error occurred: {type(fault).__name__}: {str(fault)[:200]}"
+    return f"{UNEXPECTED}: {type(fault).__name__}: {str(fault)[:200]}"
 
 
 class Cancelled(LogitscopeError):

@@ -20,6 +20,7 @@ from desktop_app.core.bundle import bundled_models
 from desktop_app.core.intents import GoTo, Pin
 from desktop_app.core.state import State
 from desktop_app.figures.export import Options
+from desktop_app.gpt2.errors import UNEXPECTED
 from desktop_app.ui.export_dialog import ExportDialog
 from tests.checkpoints import TINY, random_weights, write_checkpoint
 from tests.ui.conftest import BYTES
@@ -559,4 +560,4 @@ def test_the_sheet_is_exported_and_copied_though_it_reads_the_pass_while_it_is_d
     assert "sheet" in "".join(ET.parse(path).getroot().itertext())
     desk.window.do("copy")
     desk.until(lambda: not desk.window.files.exports.busy)
-    assert "went wrong" not in desk.trouble()
+    assert UNEXPECTED not in desk.trouble()
