@@ -462,7 +462,7 @@ def test_killed_at_ten_moments_a_download_never_leaves_a_broken_model(hub, comma
 
 
 def test_interrupted_at_the_keyboard_a_download_ends_at_once_and_goes_on_later(hub, command, cache, tiny):
-    hub.piece, hub.delay = 4096, 2
+    hub.piece, hub.delay = 4096, 0.5
     process = command("models", "get", NAME)
     deadline = time.monotonic() + 30
     while not hub.asked(WEIGHTS, "storage"):
