@@ -28,6 +28,7 @@ class Telling(QObject):
         self._story: Story | None = None
         self._misses: dict[int, str] = {}  # stop -> the reply after a miss
         self._verdicts: dict[int, str] = {}  # stop -> the reply that ended its question
+        self._in_lecture = False
         self.covering = False
         """Whether the user has hidden the view's numbers."""
         bar.command.connect(self.do)
@@ -72,9 +73,14 @@ class Telling(QObject):
     @property
     def covered(self) -> bool:
         """Whether the numbers of the view are hidden: a question is open, or the user has hidden them."""
+        return self.covering or self._is_asking
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether the screen shows a stop whose question is open."""
         stop = self.stop
         asked = stop is not None and stop.question is not None and self.number not in self._verdicts
-        return self.covering or (asked and self.is_here(self._controller.state))
+        return asked and self.is_here(self._controller.state)
 
     def begin(self, story: Story, number: int = 0) -> None:
         """Tell a story, starting from stop `number`."""
@@ -112,7 +118,9 @@ class Telling(QObject):
         """Run a command of the story bar: next or previous stop, back to this stop, close, or reveal the answer."""
         if self.story is None:
             return
-        if name == "story_next":
+        if name == "story_next" and self._in_lecture and self._is_asking:
+            self._reveal()  # a clicker has no other key for it
+        elif name == "story_next":
             self.go_to(self.number + 1)
         elif name == "story_previous":
             self.go_to(self.number - 1)
@@ -164,6 +172,7 @@ class Telling(QObject):
 
     def show(self, *, in_lecture: bool) -> None:
         """Update the bar to the state."""
+        self._in_lecture = in_lecture
         story, state = self.story, self._controller.state
         if story is None or in_lecture:
             self._bar.hide()

@@ -130,6 +130,22 @@ def test_reveal_is_always_a_way_on(desk):
     assert not desk.window.telling.covered and "seven" in bar(desk).verdict.text()
 
 
+def test_in_a_lecture_a_clicker_shows_the_answer_before_it_goes_on(desk):
+    desk.press(Qt.Key.Key_F11)
+    desk.press(Qt.Key.Key_PageDown)
+    desk.settle()
+    sentence = desk.window.lecture.sentence
+    assert desk.window.telling.number == 1 and desk.window.telling.covered and sentence.text() == "Where to?"
+    desk.press(Qt.Key.Key_PageDown)
+    desk.settle()
+    assert desk.window.telling.number == 1 and not desk.window.telling.covered
+    assert sentence.text() == "Here is a pattern."
+    assert any(np.isfinite(c.values).any() for c in desk.window.canvas.page.cells if c.source is not None)
+    desk.press(Qt.Key.Key_PageDown)
+    desk.settle()
+    assert desk.window.telling.number == 2
+
+
 def test_the_story_and_its_stop_are_in_a_session(desk, tmp_path):
     desk.window.do("story_next")
     desk.settle()
