@@ -212,30 +212,30 @@ def unit(scale: str = "linear") -> Levels:
 
 def number(value: float) -> str:
     """A number for an axis or a readout: four significant digits, a minus sign (U+2212), no spurious zeros."""
-    if np.isnan(value):
-        return "not a number"
-    if np.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    size = abs(float(f"{value:.4g}"))  # rounded first: 9.99996 is 10.00, not 10.000
-    if size == 0:
-        text = "0"
-    elif size >= 1e5 or size < 1e-3:
-        text = _power(size, 3)
-    elif size >= 1000:
-        text = f"{size:.0f}"
-    else:
-        text = f"{size:.{max(0, 3 - _exponent(size))}f}"
-    return ("−" if value < 0 and size else "") + text
+    return "".join(_written(value))
 
 
 def short(value: float) -> str:
     """A limit or a tick: three significant digits, no trailing zeros."""
-    text = number(float(f"{value:.3g}"))
-    if "·" in text:
-        mantissa, power = text.split("·")
-        mantissa = mantissa.rstrip("0").rstrip(".")
-        return power if mantissa == "1" else f"−{power}" if mantissa == "−1" else f"{mantissa}·{power}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    sign, digits, power = _written(float(f"{value:.3g}"))
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return sign + power.removeprefix("·") if digits == "1" and power else sign + digits + power
+
+
+def _written(value: float) -> tuple[str, str, str]:
+    """A number's sign, its digits, and the power of ten by which they are multiplied, if any."""
+    if np.isnan(value):
+        return "", "not a number", ""
+    sign = "−" if value < 0 else ""
+    if np.isinf(value):
+        return sign, "∞", ""
+    size = abs(float(f"{value:.4g}"))  # rounded first: 9.99996 is 10.00, not 10.000
+    if size == 0:
+        return "", "0", ""
+    if size >= 1e5 or size < 1e-3:
+        return sign, *_power(size, 3)
+    decimals = 0 if size >= 1000 else max(0, 3 - _exponent(size))
+    return sign, f"{size:.{decimals}f}", ""
 
 
 def cell_text(value: float, *, share: bool = False) -> str:
@@ -251,7 +251,7 @@ def cell_text(value: float, *, share: bool = False) -> str:
     if size == 0:
         return "0"
     if size >= 99.95:
-        text = f"{size:.0f}" if size < 99999.5 else _power(size, 2)
+        text = f"{size:.0f}" if size < 99999.5 else "".join(_power(size, 2))
     elif size >= 9.995:
         text = f"{size:.1f}"
     elif share and 0.995 <= size < 1:
@@ -261,7 +261,7 @@ def cell_text(value: float, *, share: bool = False) -> str:
         text = f"{size:.2f}"
     else:
         rounded = float(f"{size:.1e}")
-        text = f"{rounded:.{1 - _exponent(rounded)}f}" if rounded >= 1e-3 else _power(size, 2)
+        text = f"{rounded:.{1 - _exponent(rounded)}f}" if rounded >= 1e-3 else "".join(_power(size, 2))
     return ("−" if value < 0 else "") + text
 
 
@@ -286,7 +286,7 @@ def _hundredths(value: float, *, certain: bool) -> str:
         return f"{value:.{max(2, decimals)}f}" if decimals <= 4 else ">99.9999"
     if rounded >= 10:
         return f"{value:.1f}"
-    return f"{rounded:.{max(1, 1 - _exponent(rounded))}f}" if rounded >= 1e-4 else _power(rounded, 2)
+    return f"{rounded:.{max(1, 1 - _exponent(rounded))}f}" if rounded >= 1e-4 else "".join(_power(rounded, 2))
 
 
 def share_text(probability: float) -> Percent:
@@ -303,8 +303,8 @@ def _exponent(size: float) -> int:
     return int(f"{size:e}".split("e")[1])
 
 
-def _power(size: float, digits: int) -> str:
-    """A positive number as 1.23·10⁻⁷."""
+def _power(size: float, digits: int) -> tuple[str, str]:
+    """A positive number as 1.23 and ·10⁻⁷."""
     mantissa, exponent = f"{size:.{digits - 1}e}".split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa}·10{raised}"
+    return mantissa, f"·10{raised}"
