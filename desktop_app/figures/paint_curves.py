@@ -224,7 +224,7 @@ def _named_point(
     long, half = min(page.width(words, size=size, bold=True), room), page.u(7)
     found: list[tuple[float, Rect]] = []
     for up in (above, not above):
-        for far in (14, 28):
+        for far in (14, 28, 42, 56):
             at = y + page.u(-far if up else far)
             own = Rect(x - gap - long if right else x + gap, at - half, long, 2 * half)
             if box.y <= own.y and own.y + own.h <= box.y + box.h:

@@ -9,10 +9,10 @@ from desktop_app.core.motion.operations import OPERATIONS, motion_of
 from desktop_app.figures import clips
 from desktop_app.figures.deck.film import SIZE
 from desktop_app.figures.export import Options, job_of, lay_out
-from desktop_app.figures.marks import Heat, Path
+from desktop_app.figures.marks import Heat, Path, Words
 from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError
-from tests.figures.boxes import faint, faults
+from tests.figures.boxes import crossed, faint, faults
 from tests.scenes import open_tiny, scene_of, shown_steps
 
 MOVING = [op for row in OPERATIONS for op in row.steps]
@@ -107,6 +107,15 @@ def test_the_vectors_of_a_product_stand_below_each_other(scene):
         cells, _ = standing(motion(scene, op).view(0.5))
         vectors = [cell for cell in cells if cell[3] > 8]
         assert len(vectors) == 3 and len({(x, w) for x, _, w, _ in vectors}) == 1
+
+
+def test_the_name_of_a_neuron_covers_the_curve_nowhere(scene):
+    found = motion(scene, "mlp.post")
+    for view in (found.storyboard(), *(found.view(n + 0.99) for n in range(0, len(found.beats), 4))):
+        sheet = lay_out(job_of(view, ""), Options("png"))
+        names = [m for m in sheet.marks if isinstance(m, Words) and "→" in m.text]
+        curves = [m for m in sheet.marks if isinstance(m, Path) and len(m.x) > 100]
+        assert names and crossed(names, curves) == []
 
 
 def test_the_command_writes_a_storyboard_and_refuses_what_cannot_be(tmp_path, capsys):
