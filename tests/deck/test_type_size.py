@@ -24,7 +24,7 @@ from tests.scenes import BUNDLED, scene_of
 LEAST = 12.0
 DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 SLOW = bool(os.environ.get("LOGITSCOPE_SLOW"))  # as in CI; all stories take a minute
-OWN = [name for name in shipped() if not name.startswith("gpt2")] if SLOW else ["heads", "size"]
+OWN = [name for name in shipped() if not name.startswith("gpt2")] if SLOW else ["heads", "neurons", "size"]
 OTHERS = [name for name in shipped() if name.startswith("gpt2")] if SLOW else ["gpt2-heads"]
 
 

@@ -62,7 +62,7 @@ Open = Callable[[str], Model]
 """Opens the model that a stop is about, by its name in the story. Raises LogitscopeError."""
 
 _GRID, _BARS, _LINES, _MOST_LINES = 8, 9, 8, 14
-_ROWS, _LEVELS, _RISES = 17, 9, 12
+_ROWS, _LEVELS, _RISES = 13, 9, 12
 
 
 @dataclass(frozen=True)
