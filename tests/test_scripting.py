@@ -167,7 +167,7 @@ def test_circuits_and_directions_are_those_of_the_commands(run, tmp_path):
     tables = [run.model.head_table(circuit, 5, 1, " blue", top=3) for circuit in ("OV", "QK")]
     assert [table.promoted.shape for table in tables] == [(1, 3), (1, 3)]
     assert run.model.label(int(tables[0].promoted[0, 0])) == "·blue"
-    assert run.model.singular_directions("OV", 5, 1).reads.shape == (32, 256)
+    assert run.model.singular_directions("OV", 5, 1).reads.shape == (32, run.model.config.n_embd)
 
 
 def test_how_heads_look_and_what_flows_have_an_entry_for_every_head_and_part(run):
@@ -224,8 +224,8 @@ def test_weights_are_those_of_the_file(tiny):
         (lambda run: run.model.weight("W_Z"), "no weight 'W_Z'"),
         (lambda run: run.score(0, 0, 9, 0), "outside the text"),
         (
-            lambda run: run.model.run(TEXT, edits=["blocks.1.attn.z[8]=0"]),
-            "head 8 does not exist; head goes from 0 to 7",
+            lambda run: run.model.run(TEXT, edits=["blocks.1.attn.z[10]=0"]),
+            "head 10 does not exist; head goes from 0 to 9",
         ),
         (lambda run: run.model.run(TEXT, edits=["blocks.1.attn.hook_z=0"]), "stands for blocks.1.attn.z"),
         (lambda run: run.model.run(TEXT, edits=EDITS[0]), r"a list of texts; give edits=\['blocks.1.attn.z\[2\]=0'\]"),

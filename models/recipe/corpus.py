@@ -39,12 +39,12 @@ def book_ids(tokenizer: Tokenizer, folder: Path, end_of_text: int) -> np.ndarray
     return np.array(ids, dtype=np.uint16)
 
 
-def passage_texts(count: int, seed: int) -> Iterator[str]:
+def passage_texts(count: int, seed: int | str) -> Iterator[str]:
     """Yield `count` training passages; the same seed gives the same passages."""
     return (passage.text for passage in islice(training_passages(seed), count))
 
 
-def passage_rows(tokenizer: Tokenizer, count: int, seed: int, end_of_text: int, length: int) -> np.ndarray:
+def passage_rows(tokenizer: Tokenizer, count: int, seed: int | str, end_of_text: int, length: int) -> np.ndarray:
     """Pack passages into rows of `length` ids that each begin with a passage; uint16 [row, length].
 
     A prompt typed into the app has no end-of-text token before it, so most rows have none before their first passage;

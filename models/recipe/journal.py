@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from measure import answered
 from model import GPT2
 from passages import SKILLS, held_out_items
 from rows import Progress
+from tokenizers import Tokenizer
 
 LOOK_ITEMS = 20
 
@@ -26,15 +27,15 @@ def bits_per_byte(model: GPT2, ids: torch.Tensor, bytes_in: int, context: int) -
 
 
 @torch.no_grad()
-def skill_accuracies(model: GPT2, encode: Callable[[str], list[int]], count: int, device: str) -> dict[str, float]:
+def skill_accuracies(model: GPT2, tokenizer: Tokenizer, count: int, device: str) -> dict[str, float]:
     """Return the top-1 accuracy on a few held-out items of every skill."""
     result = {}
     for skill in SKILLS:
         right = 0
         items = held_out_items(skill, count)
         for item in items:
-            logits = model(torch.tensor([encode(item.prompt)[-model.shape.context :]], device=device))
-            right += int(logits[0, -1].argmax()) == encode(item.answer)[0]
+            ids = tokenizer.encode(item.prompt).ids[-model.shape.context :]
+            right += answered(tokenizer, item, int(model(torch.tensor([ids], device=device))[0, -1].argmax()))
         result[skill] = right / len(items)
     return result
 
@@ -59,12 +60,10 @@ def draw_losses(history: Path, figure: Path) -> None:
 class Journal:
     """Prints the progress of a training run and records it in its working folder."""
 
-    def __init__(
-        self, work: Path, look: torch.Tensor, look_bytes: int, encode: Callable[[str], list[int]], device: str
-    ) -> None:
+    def __init__(self, work: Path, look: torch.Tensor, look_bytes: int, tokenizer: Tokenizer, device: str) -> None:
         self.history, self.figure = work / "loss.jsonl", work / "loss.svg"
         self.look_ids, self.look_bytes = look.to(device), look_bytes
-        self.encode, self.device = encode, device
+        self.tokenizer, self.device = tokenizer, device
 
     def _keep(self, line: dict[str, object]) -> None:
         with self.history.open("a") as file:
@@ -78,7 +77,7 @@ class Journal:
     def look(self, model: GPT2, progress: Progress) -> None:
         """Measure the start of the held-out book and a few items of every skill, and draw the loss curve."""
         bits = bits_per_byte(model, self.look_ids, self.look_bytes, model.shape.context)
-        skills = skill_accuracies(model, self.encode, LOOK_ITEMS, self.device)
+        skills = skill_accuracies(model, self.tokenizer, LOOK_ITEMS, self.device)
         counters = {"step": progress.step, "tokens": progress.tokens}
         self._keep({**counters, "bits_per_byte": round(bits, 4), "skills": skills})
         parts = ", ".join(f"{skill} {100 * share:.0f}" for skill, share in skills.items())

@@ -22,6 +22,7 @@ import tokenizer as bpe
 import words
 from passages import SKILLS, held_out_items
 from safetensors import safe_open
+from templates import Passage
 
 Encode = Callable[[str], list[int]]
 
@@ -66,11 +67,17 @@ def likeliest(model: forward.Model, prompts: list[list[int]]) -> list[int]:
     return found
 
 
-def skill_accuracy(model: forward.Model, encode: Encode, skill: str, count: int = ITEMS) -> dict[str, float]:
-    """Return top-1 accuracy on the first token of the held-out answers, chance level among sensible ones, and items."""
+def answered(tokenizer: bpe.Tokenizer, item: Passage, token: int) -> bool:
+    """Tell whether a token answers an item."""
+    first = tokenizer.encode(item.answer).ids[0]
+    return item.is_answered_by(tokenizer.decode([token]), tokenizer.decode([first]))
+
+
+def skill_accuracy(model: forward.Model, tokenizer: bpe.Tokenizer, skill: str, count: int = ITEMS) -> dict[str, float]:
+    """Return the share of held-out items that the likeliest token answers, chance among sensible answers, and items."""
     items = held_out_items(skill, count)
-    tops = likeliest(model, [encode(item.prompt) for item in items])
-    right = [top == encode(item.answer)[0] for top, item in zip(tops, items, strict=True)]
+    tops = likeliest(model, [tokenizer.encode(item.prompt).ids for item in items])
+    right = [answered(tokenizer, item, top) for top, item in zip(tops, items, strict=True)]
     chance = float(np.mean([1 / item.choices for item in items]))
     return {"right": sum(right) / len(items), "chance": chance, "items": len(items)}
 
@@ -173,7 +180,7 @@ def measure(folder: Path, corpus_folder: Path | None = None) -> dict[str, object
         "training": {name: training[name] for name in ("parameters", "tokens", "steps", "minutes")},
         "bits_per_byte": book_bits_per_byte(model, encode(text), len(text.encode())),
         "bigram": bigram_figure(folder, corpus_folder),
-        "skills": {skill: skill_accuracy(model, encode, skill) for skill in SKILLS},
+        "skills": {skill: skill_accuracy(model, tokenizer, skill) for skill in SKILLS},
         "plain": plain_sentences(model, tokenizer),
         "heads": {kind: score.round(4).tolist() for kind, score in scores.items()},
         "analogies": found_analogies(model, tokenizer),

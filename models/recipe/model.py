@@ -138,6 +138,12 @@ class Block(nn.Module):
         return x + functional.dropout(self.mlp(self.ln_2(x)), self.dropout, self.training)
 
 
+def cross_entropy(features: torch.Tensor, unembedding: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy in nats of the logits that `unembedding` makes of `features`."""
+    logits = functional.linear(features, unembedding).float()
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+
+
 class GPT2(nn.Module):
     """The whole model; `state_dict()` gives the tensors of `model.safetensors`."""
 
@@ -152,14 +158,18 @@ class GPT2(nn.Module):
         nn.init.normal_(self.wte.weight, std=0.02)
         self.wpe.weight.data = waves(shape.context, shape.width, 0.02)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Map token ids [batch, pos] to logits [batch, pos, vocab]."""
+    def features(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Map token ids [batch, pos] to the normalized last residual stream [batch, pos, width]."""
         x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
         x = functional.dropout(x, self.dropout, self.training)
         for block in self.h:
             x = block(x)
-        return functional.linear(self.ln_f(x), self.wte.weight)
+        return self.ln_f(x)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Map token ids [batch, pos] to logits [batch, pos, vocab]."""
+        return functional.linear(self.features(tokens), self.wte.weight)
 
     def loss(self, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean cross-entropy in nats; targets of -100 are ignored."""
-        return functional.cross_entropy(self(tokens).float().flatten(0, 1), targets.flatten(), ignore_index=-100)
+        return cross_entropy(self.features(tokens), self.wte.weight, targets)

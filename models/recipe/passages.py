@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -26,14 +27,34 @@ TEMPLATES = templates.read()
 STORY = "stories"
 # Relative frequencies of skills; those not listed have 3.
 SHARES = {
-    "capitals": 6, "colours": 4, "opposites": 6, "pronouns": 7, "number agreement": 6, "giver and receiver": 6,
-    "counting": 5, "everyday sentences": 10, "repeated lists": 4, "places": 2, "seasons": 2, "returning names": 2,
-    "made-up words": 2, "closing quotes and brackets": 2, "words with several meanings": 2, STORY: 20,
+    "capitals": 6, "colours": 5, "opposites": 6, "pronouns": 8, "number agreement": 6, "giver and receiver": 12,
+    "counting": 5, "everyday sentences": 10, "repeated lists": 5, "places": 4, "returning names": 6, "made-up words": 8,
+    "words with several meanings": 4, "adjectives before nouns": 6, "repeated sentences": 6, "plurals": 5, STORY: 10,
 }  # fmt: skip
+FRAMED = {"capitals", "colours", "counting", "days", "months", "opposites", "places", "plurals", "seasons",
+          "tools and trades", "young of animals"}  # fmt: skip
+FRAMED_SHARE = 0.25
+FRAMES = [line for line in (w.DATA / "frames.txt").read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+PROPER = {word.split(" ")[0] for slot in ("name", "surname", "country", "capital", "nation", "people_word", "day",
+          "month", "sight", "town", "land") for word in w.words(slot)} - {"the"} | {"I"}  # fmt: skip
+
+
+def framed(passage: Passage, rng: Rng) -> Passage:
+    """Put a beginning like "We all know that" before a passage; lists, questions and quotations remain as they are."""
+    first = passage.prompt.split(" ", 1)[0]
+    if not first.isalpha() or "?" in passage.text:
+        return passage
+    before, _, _ = rng.choice(FRAMES).partition("{…}")
+    before, small, _ = before.partition("{,…}")
+    start = passage.prompt
+    if small and first not in PROPER:
+        start = start[0].lower() + start[1:]
+    return replace(passage, prompt=templates.Template("frames", before).fill(rng).text + start)
 
 
 def _phrased(skill: str, rng: Rng, held_out: bool) -> Passage:
-    return rng.choice([one for one in TEMPLATES[skill] if one.held_out == held_out]).fill(rng)
+    passage = rng.choice([one for one in TEMPLATES[skill] if one.held_out == held_out]).fill(rng)
+    return framed(passage, rng) if not held_out and skill in FRAMED and rng.random() < FRAMED_SHARE else passage
 
 
 def _story(rng: Rng, held_out: bool) -> Passage:
@@ -59,7 +80,7 @@ def make(skill: str, rng: Rng, held_out: bool = False) -> Passage:
             return passage
 
 
-def training_passages(seed: int) -> Iterator[Passage]:
+def training_passages(seed: int | str) -> Iterator[Passage]:
     """Yield an endless stream of training passages, deterministic by seed."""
     rng = Rng(seed)
     skills = list(MAKERS)

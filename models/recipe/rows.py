@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,20 +25,40 @@ class Progress:
     ended: bool = False  # the learning-rate decay is complete
     book_rows: int = 0
     passage_rows: int = 0
+    chunks: int = 0  # of passages made during training
     snapshots: list[int] = field(default_factory=list)
 
     def begin_stretch(self) -> None:
         """Start a new stretch."""
         self.stretch, self.stretch_step, self.stretch_seconds, self.ended = self.stretch + 1, 0, 0.0, False
 
+    def served(self, after: Progress) -> None:
+        """Take over what has been served from books and passages."""
+        self.book_rows, self.passage_rows, self.chunks = after.book_rows, after.passage_rows, after.chunks
+
+
+class Stream(Protocol):
+    """Rows of passages without end, in numbered chunks."""
+
+    chunks: int
+
+    def __next__(self) -> np.ndarray:
+        """Return the next row."""
+
+    def close(self) -> None:
+        """Stop making rows."""
+
 
 class Rows:
     """Serves rows of context + 1 ids, from books and passages in a fixed proportion, each epoch in a new order.
 
-    Passages may have been packed into longer rows, which are cut. Every other row of a book is shifted back to the
-    beginning of a paragraph, where prompts begin too. A few rows of a batch may be drills: a sequence of random ids
-    (without the last id, which ends texts) repeated to the end of the row. Only the predictable part, everything after
-    the first copy, counts in the loss.
+    Passages may have been packed into longer rows, which are cut; those of `fresh`, if given, come in their own order.
+    Every other row of a book is shifted back to the beginning of a paragraph, where prompts begin too.
+
+    A few rows of a batch may be drills: a sequence of random ids (without the last id, which ends texts) repeated to
+    the end of the row, in every third drill forwards and backwards in turn. Only the predictable part, everything after
+    the first copy, counts in the loss. The former train induction heads; the latter duplicate-token heads, since what
+    came before a token is known only where it was there before.
     """
 
     def __init__(
@@ -49,9 +73,10 @@ class Rows:
         new_line: int,
         seed: int,
         longest: int | None = None,
+        fresh: Stream | None = None,
     ) -> None:
         self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
-        self.share, self.context, self.seed = share, context, seed
+        self.share, self.context, self.seed, self.fresh = share, context, seed, fresh
         self.longest = longest or context // 2  # the longest sequence that a drill repeats
         self.paragraphs = np.flatnonzero(books == new_line) + 1
         self.book_rows = (len(books) - context - 1) // context - 1
@@ -72,12 +97,21 @@ class Rows:
             start = next((int(begin) for begin in before if start - begin < self.context), start)
         return self.books[start : start + self.context + 1]
 
+    def _passage_row(self, progress: Progress) -> np.ndarray:
+        if self.fresh:
+            row = next(self.fresh)
+            progress.chunks = self.fresh.chunks
+            return row[: self.context + 1]
+        epoch, at = divmod(progress.passage_rows, len(self.passages))
+        return self.passages[self._order(1, epoch, len(self.passages))[at]][: self.context + 1]
+
     def _drill(self, number: int) -> tuple[np.ndarray, int]:
         """Return a row of repeated random ids, and the length of the repeated sequence."""
         rng = np.random.default_rng((self.seed, 9, number))
         length = int(rng.integers(8, self.longest))
         once = rng.choice(self.vocab - 1, length, replace=False)
-        return np.resize(once, self.context + 1), length
+        period = np.concatenate((once, once[::-1])) if number % 3 == 2 else once
+        return np.resize(period, self.context + 1), length
 
     def batch(self, progress: Progress, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the next ids and their targets, [rows, context] each, and count them in `progress`.
@@ -90,8 +124,7 @@ class Rows:
             out.append(self._book_row(progress.book_rows))
             progress.book_rows += 1
         for _ in range(from_passages):
-            epoch, at = divmod(progress.passage_rows, len(self.passages))
-            out.append(self.passages[self._order(1, epoch, len(self.passages))[at]][: self.context + 1])
+            out.append(self._passage_row(progress))
             progress.passage_rows += 1
         drills = [self._drill(progress.step * self.drills + at) for at in range(self.drills)]
         ids = torch.from_numpy(np.stack([*out, *(row for row, _ in drills)]).astype(np.int64))
@@ -99,3 +132,29 @@ class Rows:
         for row, (_, length) in zip(targets[len(out) :], drills, strict=True):
             row[:length] = -100
         return ids[:, :-1], targets
+
+
+Batch = tuple[torch.Tensor, torch.Tensor, Progress]
+
+
+def batches(rows: Rows, progress: Progress, count: int) -> Iterator[Batch]:
+    """Yield batches of `count` rows without end: ids, targets, and what has been served with them."""
+    mine = replace(progress)
+    while True:
+        ids, targets = rows.batch(mine, count)
+        mine.step += 1
+        yield ids, targets, replace(mine)
+
+
+def ahead(source: Iterator[Batch], depth: int = 8) -> Iterator[Batch]:
+    """Make batches in a thread, in memory from which an accelerator copies without waiting."""
+
+    def make() -> Batch:
+        ids, targets, after = next(source)
+        return ids.pin_memory(), targets.pin_memory(), after
+
+    pool = ThreadPoolExecutor(1)
+    made = deque(pool.submit(make) for _ in range(depth))
+    while True:
+        made.append(pool.submit(make))
+        yield made.popleft().result()

@@ -46,10 +46,15 @@ class Passage:
         """The whole passage."""
         return self.prompt + self.answer + self.rest
 
+    def is_answered_by(self, token: str, first: str) -> bool:
+        """Tell whether a token answers: the first of the answer, or all of it and a mark (`".` closes a quote, too)."""
+        more = token.removeprefix(self.answer)
+        return token == first or (more != token and not more[:1].isalnum())
+
 
 def with_articles(text: str) -> str:
     """Write `an` before a vowel (`an owl`), but not before `ewe`, `one`, `uni...`, `use...`."""
-    return re.sub(r"\b([aA]) (?=[aeiouAEIO])(?!ewe\b|one\b|uni|use|Eu)", r"\1n ", text)
+    return re.sub(r"\b([aA]) (?=<?[aeiouAEIO])(?!<?(?:ewe\b|one\b|uni|use|Eu))", r"\1n ", text)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Train the bundled model: a small GPT-2 on a folder of books and on generated passages.
 
-        python train.py CORPUS WORK --minutes 60            train a stretch of 60 minutes
-        python train.py CORPUS WORK --minutes 60            resume an interrupted stretch, or add another
-        python train.py CORPUS WORK --million 6             train a stretch of 6 million tokens, for a shared machine
+    python train.py CORPUS WORK --minutes 60            train a stretch of 60 minutes
+    python train.py CORPUS WORK --minutes 60            resume an interrupted stretch, or add another
+    python train.py CORPUS WORK --million 6             train a stretch of 6 million tokens, for a shared machine
     python train.py CORPUS WORK --prepare               make tokenizer and token streams only
 
 WORK receives the tokenizer, `checkpoint.safetensors` (weights, their running mean, momenta, counters), snapshots of
@@ -13,7 +13,7 @@ starts another from its weights. Once prepared, WORK is all that training needs,
 
 On a CPU the rows of a batch are distributed over one thread per worker, each with its own gradients: a core that is
 busy elsewhere then takes fewer rows and does not delay the others. On an accelerator (`--device cuda`) a batch is
-computed at once and only the progress lines wait for the device.
+computed at once and only the progress lines wait for the device. There, `--processes` make fresh passages all the time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from grow import grown
 from journal import Journal
 from model import GPT2, Shape
 from optimizer import Optimizer
-from rows import Progress, Rows
+from rows import Progress, Rows, ahead, batches
+from stream import PassageStream
 from workers import Workers
 
 WARM_UP_STEPS = 60
@@ -88,8 +89,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=16, help="rows in a batch")
     parser.add_argument("--rows-at-once", type=int, default=2, help="rows that one worker takes at a time, on a CPU")
     parser.add_argument("--passages", type=int, default=300_000, help="how many passages are generated")
+    parser.add_argument("--processes", type=int, default=0, help="processes that make fresh passages during training")
     parser.add_argument("--share", type=float, default=0.45, help="share of generated passages")
-    parser.add_argument("--drills", type=int, default=1, help="rows of a batch that are random tokens, repeated")
+    parser.add_argument("--drills", type=int, default=1, help="rows of a batch that are random tokens with repeats")
     parser.add_argument("--matrix-rate", type=float, default=0.015)
     parser.add_argument("--other-rate", type=float, default=0.003)
     parser.add_argument("--decay", type=float, default=0.1, help="weight decay of the matrices")
@@ -131,7 +133,7 @@ def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
         )
     look_bytes = len(tokenizer.decode(look[1:].tolist()).encode())
     shape = Shape(end + 1, args.context, args.width, args.blocks, args.heads)
-    journal = Journal(args.work, look, look_bytes, lambda text: tokenizer.encode(text).ids, args.device)
+    journal = Journal(args.work, look, look_bytes, tokenizer, args.device)
     return rows, journal, shape
 
 
@@ -171,6 +173,11 @@ def main() -> None:
         model.load_state_dict(mean.state_dict())
     threads, rows_at_once = (args.workers, args.rows_at_once) if args.device == "cpu" else (1, args.rows)
     workers = Workers(model, threads, rows_at_once, args.device, not args.no_compile)
+    if args.processes:
+        folder, length = args.work / "tokenizer", args.context + 1
+        rows.fresh = PassageStream(folder, args.seed, length, args.processes, progress.chunks)
+    source = batches(rows, progress, args.rows)
+    source = source if args.device == "cpu" else ahead(source)
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(rows.books):,} book tokens, "
         f"{rows.passages.size:,} passage tokens, on {args.device}, stretch {progress.stretch}, step {progress.step}",
@@ -187,7 +194,9 @@ def main() -> None:
             export(mean, args.work / "tokenizer", args.work / "snapshots" / f"step_{progress.step:06d}")
             progress.snapshots.append(progress.step)
         scale = rate(progress, done(args, progress), args.fall)
-        loss = workers.gradient(*rows.batch(progress, args.rows))
+        ids, targets, after = next(source)
+        loss = workers.gradient(ids, targets)
+        progress.served(after)
         norm = optimizer.step(scale, workers.pool, threads)
         fall_behind(mean, model, progress.stretch_step)
         progress.step += 1
@@ -218,6 +227,8 @@ def main() -> None:
             before = last_checkpoint = time.monotonic()  # evaluation does not count as training time
         if stopped.is_set():
             break
+    if rows.fresh:
+        rows.fresh.close()
     print("the stretch has ended" if progress.ended else "stopped; the same command goes on from here", flush=True)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from model import GPT2
+from model import GPT2, cross_entropy
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -32,7 +32,18 @@ class Workers:
             with torch.autocast(self.device, torch.bfloat16):
                 return replica.loss(ids, targets)
 
-        return torch.compile(loss) if compiled else loss
+        if not compiled or self.device == "cpu":
+            return torch.compile(loss) if compiled else loss
+        # On an accelerator the blocks are compiled one by one: their code is the same, so it is compiled once.
+        for block in replica.h:
+            block.compile()
+        head = torch.compile(cross_entropy)
+
+        def loss_by_blocks(ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(self.device, torch.bfloat16):
+                return head(replica.features(ids), replica.wte.weight, targets)
+
+        return loss_by_blocks
 
     def gradient(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Leave the mean gradient of the batch in the model's parameters and return its mean loss in nats.
@@ -52,7 +63,7 @@ class Workers:
                     if not parts:
                         return
                     part, wanted, share = parts.pop()
-                value = loss(part.to(self.device), wanted.to(self.device)) * share
+                value = loss(*(t.to(self.device, non_blocking=True) for t in (part, wanted))) * share
                 value.backward()
                 with lock:
                     total.add_(value.detach())

@@ -193,7 +193,7 @@ def test_the_command_prints_a_line_for_each_family_and_the_totals(capsys, tmp_pa
         "name": "query",
         "count": counted.count("query"),
         "share": counted.count("query") / counted.total,
-        "biases": 6 * 256,
+        "biases": 8 * 320,
     }
 
 

@@ -152,11 +152,11 @@ def test_who_can_read_what_a_head_writes_is_in_later_blocks_alone(model):
 
 
 def test_the_bundled_models_induction_circuit_is_seen_in_its_weights(bundled):
-    """The keys of the induction head L5H1 read what the previous-token head L3H5 writes, and L5H1 copies."""
+    """The keys of the induction head L5H1 read what the previous-token head L3H2 writes, and L5H1 copies."""
     made = analysis.kept(bundled.checkpoint)
     later = made.composition["k"][:, :, 5, 1].copy()
     later[:2] = -1  # without blocks 0 and 1, which every later key reads
-    assert np.unravel_index(np.nanargmax(later), later.shape) == (3, 5)
+    assert np.unravel_index(np.nanargmax(later), later.shape) == (3, 2)
     own = scene(bundled, heads.wants, layer=5, head=1, view=ViewOptions(heads="weights"))
     assert build_view(own, next(w for w in workspaces(own.config) if w.key == "heads")).title.endswith("+1.00")
     found = own.made(head_weights.want(own))

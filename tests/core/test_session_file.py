@@ -245,14 +245,15 @@ anything = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*State.__dataclass_fields__, "other"]), anything, max_size=5))
 @example({"sampling": {"seed": -1}})
+@example({"beside": "0"})
 def test_any_json_in_any_field_is_a_state_or_a_session_error(fields):
     try:
         state = from_json(session(**fields), "x")
     except SessionError:
         return
-    # Nothing in a session depends on the current directory: a model is stored with its absolute path.
-    model = referred(reference_of(state.model))
-    assert from_json(to_json(state), "x") == replace(state, model=model)
+    # Nothing in a session depends on the current directory: models are stored with their absolute paths.
+    model, beside = (name and referred(reference_of(name)) for name in (state.model, state.beside))
+    assert from_json(to_json(state), "x") == replace(state, model=model, beside=beside)
 
 
 @given(states, st.integers(0, 10_000), st.binary(min_size=1, max_size=3))

@@ -121,7 +121,7 @@ def test_pictures_have_words_and_tables_for_those_who_do_not_see_them(made):
     found = Page(text)
     pictures = [a for tag, a in found.tags if tag == "svg"]
     assert pictures and all(a["role"] == "img" and len(a["aria-label"]) > 5 for a in pictures)
-    share = float(scene.trace["blocks.5.attn.pattern"][1, -1, 5])
+    share = float(scene.trace["blocks.6.attn.pattern"][2, -1, 3])
     assert f"{share:.4f}" in found.texts["td"]
     assert all("for" in a for tag, a in found.tags if tag == "label" and "class" in a)
 
@@ -130,7 +130,7 @@ def test_opened_numbers_show_their_arithmetic(made):
     scene, text, _, _ = made
     opened = re.findall(r'<details id="o[\d-]+" data-cell="([^"]+)">(.*?)</details>', text, re.DOTALL)
     cells = dict(opened)
-    assert f"blocks.5.attn.pattern[1, {len(scene.trace) - 1}, 5]" in cells
+    assert f"blocks.6.attn.pattern[2, {len(scene.trace) - 1}, 3]" in cells
     assert any(name.startswith("logits[") and "formula" in html for name, html in opened)
 
 

@@ -99,7 +99,7 @@ def test_the_answer_is_covered_until_the_question_is_answered(page, firefox):
     assert firefox.run(look + "return said()")[:2] == [True, "none"]
     wrong = firefox.run(look + "ask.querySelector('[data-answer=\"0\"]').click(); return said()")
     assert wrong[0] is True and wrong[2] == "Not that one. Try once more."
-    covered, display, said = firefox.run(look + "ask.querySelector('[data-answer=\"5\"]').click(); return said()")
+    covered, display, said = firefox.run(look + "ask.querySelector('[data-answer=\"3\"]').click(); return said()")
     assert not covered and display == "block" and said.startswith("Right. ") and "'·creature'" in said
 
 
@@ -119,7 +119,7 @@ def test_the_pointer_reads_the_cell_under_it_and_a_click_opens_it(scene, page, f
         "document.querySelectorAll('.reveal').forEach((b) => b.click());"
         "const data = JSON.parse(document.getElementById('data').textContent).cells;"
         "for (const [id, groups] of Object.entries(data)) for (const g of groups)"
-        " if (g.name === 'blocks.5.attn.pattern' && g.index[2] === 5 && g.index[1] === 17) {"
+        " if (g.name === 'blocks.6.attn.pattern' && g.index[2] === 3 && g.index[1] === 13) {"
         "  const figure = document.getElementById(id), svg = figure.querySelector('svg');"
         "  svg.scrollIntoView();"
         "  const box = svg.getBoundingClientRect(), scale = box.width / svg.viewBox.baseVal.width;"
@@ -130,9 +130,9 @@ def test_the_pointer_reads_the_cell_under_it_and_a_click_opens_it(scene, page, f
         "   [...document.querySelectorAll('details[open][data-cell]')].map((d) => d.dataset.cell)];"
         " } return ['none', []]"
     )
-    value = float(scene.trace["blocks.5.attn.pattern"][1, 17, 5])
-    assert told.startswith(f"blocks.5.attn.pattern[1, 17, 5] = {value:.4f}")
-    assert "query 17, key 5" in told and opened == ["blocks.5.attn.pattern[1, 17, 5]"]
+    value = float(scene.trace["blocks.6.attn.pattern"][2, 13, 3])
+    assert told.startswith(f"blocks.6.attn.pattern[2, 13, 3] = {value:.4f}")
+    assert "query 13, key 3" in told and opened == ["blocks.6.attn.pattern[2, 13, 3]"]
 
 
 def test_page_down_goes_on_and_nothing_was_asked_of_a_network(page, firefox):

@@ -180,6 +180,29 @@ def test_the_same_seed_gives_the_same_passages():
     assert texts[0] == texts[1]
 
 
+def test_a_beginning_is_put_before_plain_statements_alone_and_takes_their_capital_where_they_have_it_from_their_place():
+    def begun(prompt: str, rest: str = ".") -> set[str]:
+        passage = passages.Passage("days", prompt, " Tuesday", rest, 7)
+        return {passages.framed(passage, random.Random(seed)).text for seed in range(200)}
+
+    assert "We all know that after Monday comes Tuesday." in begun("After Monday comes")
+    assert "You see, Monday comes before Tuesday." in begun("Monday comes before")
+    assert "Remember this: After Monday comes Tuesday." in begun("After Monday comes")
+    for whole in ("Monday,", '"After Monday?" "It is'):
+        assert begun(whole) == {whole + " Tuesday."}
+    assert begun("After Monday comes", "?") == {"After Monday comes Tuesday?"}
+
+
+def test_a_token_answers_if_it_begins_the_answer_or_closes_with_it():
+    quote = passages.Passage("quotes", 'She said "no', '"', ".", 3)
+    assert quote.is_answered_by('"', '"') and quote.is_answered_by('".', '"')
+    assert not quote.is_answered_by(".", '"')
+    animal = passages.Passage("animals", "The", " cat", " ran.", 3)
+    assert animal.is_answered_by(" cat", " cat") and animal.is_answered_by(" cat.", " cat")
+    assert animal.is_answered_by(" c", " c")
+    assert not animal.is_answered_by(" cats", " cat") and not animal.is_answered_by(" dog", " cat")
+
+
 @pytest.mark.parametrize(
     ("text", "written"),
     [
@@ -189,6 +212,8 @@ def test_the_same_seed_gives_the_same_passages():
         ("a unicorn", "a unicorn"),
         ("a cat", "a cat"),
         ("a umbrella", "an umbrella"),
+        ("a <owlet>", "an <owlet>"),
+        ("a <ewe>", "a <ewe>"),
     ],
 )
 def test_articles_suit_the_vowels_of_the_lists(text, written):

@@ -1,5 +1,6 @@
 """The parts of the training recipe do what training relies on; tests that need PyTorch are skipped without it."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -37,8 +38,9 @@ def test_a_model_without_weights_needs_the_logarithm_of_its_vocabulary(bundled):
         {name: np.zeros_like(tensor) for name, tensor in bundled.weights.items()},
         bundled.heads, bundled.blocks, bundled.context, bundled.end_of_text,
     )  # fmt: skip
-    ids = list(range(600))  # several windows: every id must count exactly once
-    assert measure.book_bits_per_byte(flat, ids, bytes_in=600) == pytest.approx(12)
+    ids = list(range(3 * bundled.context))  # several windows: every id must count exactly once
+    vocabulary = len(bundled.weights["wte.weight"])
+    assert measure.book_bits_per_byte(flat, ids, bytes_in=len(ids)) == pytest.approx(np.log2(vocabulary))
 
 
 def test_a_nearly_cold_draw_takes_the_likeliest_token(bundled, bundled_folder):
@@ -191,6 +193,54 @@ class TestTraining:
             assert row[length:] == row[: 64 - length]
             assert wanted[length:] == [*row[length + 1 :], row[64 % length]]
             assert max(row) < 899
+
+    def test_every_third_drill_goes_back_after_it_went_forth(self):
+        from rows import Progress, Rows
+
+        books = np.arange(1_000, dtype=np.uint16)
+        rows = Rows(
+            books, np.zeros((5, 65), np.uint16), share=0, drills=3, context=64, vocab=900, new_line=9_999, seed=1
+        )
+        ids, targets = rows.batch(Progress(), 3)
+        row, wanted = ids[2].tolist(), targets[2].tolist()
+        length = next(at for at in range(1, 64) if row[at] == row[at - 1])
+        assert row[length : 2 * length] == row[:length][::-1]
+        assert wanted[:length] == [-100] * length
+        assert wanted[length:-1] == row[length + 1 :]
+        assert len(set(row[:length])) == length >= 8
+
+    def test_batches_come_with_the_counters_after_them_and_leave_those_of_the_training_alone(self):
+        from rows import Progress, Rows, batches
+
+        books, passages = np.arange(1_000, dtype=np.uint16), np.arange(650, dtype=np.uint16).reshape(10, 65)
+        rows = Rows(books, passages, share=0.5, drills=1, context=64, vocab=900, new_line=9_999, seed=1)
+        progress, alone = Progress(step=3, book_rows=2), Progress(step=3, book_rows=2)
+        served = batches(rows, progress, 4)
+        for number in (1, 2):
+            ids, targets, after = next(served)
+            expected_ids, expected_targets = rows.batch(alone, 4)
+            alone.step += 1
+            assert (ids == expected_ids).all()
+            assert (targets == expected_targets).all()
+            assert (after.book_rows, after.passage_rows) == (2 + number, 2 * number)
+        assert progress == Progress(step=3, book_rows=2)
+        progress.served(after)
+        assert progress == Progress(step=3, book_rows=4, passage_rows=4)
+
+    def test_fresh_passages_come_in_order_from_several_processes_and_go_on_where_an_earlier_run_ended(
+        self, bundled_folder
+    ):
+        import stream
+
+        expected = [stream.chunk(bundled_folder, 5, number, 129, 300) for number in range(3)]
+        assert not any(len(a) == len(b) and (a == b).all() for a, b in itertools.pairwise(expected))
+        for first in (0, 2):
+            made = stream.PassageStream(bundled_folder, 5, 129, processes=2, first=first, passages=300)
+            for number in range(first, 3):
+                for row in expected[number]:
+                    assert (next(made) == row).all()
+                assert made.chunks == number + 1
+            made.close()
 
     def test_the_rate_of_a_stretch_rises_stays_and_falls(self):
         from rows import Progress

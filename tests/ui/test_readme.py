@@ -58,7 +58,7 @@ def test_2_the_down_arrow_takes_the_next_head_and_a_chip_is_the_query(first):
     head = first.state.head
     first.press(KEY.Key_Down, widget=first.window.canvas)
     first.settle()
-    assert first.state.head == (head + 1) % 8
+    assert first.state.head == (head + 1) % 10
     chip = first.window.chips
     chip.chosen.emit(5)
     first.settle()
@@ -76,7 +76,7 @@ def test_3_views_follow_typing_and_only_what_changed_is_computed(first):
 
 def test_4_temperature_moves_the_bars_and_their_cut_line(first):
     shares, kept = [], []
-    for value in (0.2, 2.0):
+    for value in (1.0, 4.0):
         first.c.set(first.state.with_sampling(temperature=value))
         first.settle()
         shares.append(max(total_bars(first).values()))
@@ -99,7 +99,7 @@ def test_5_append_and_a_bar_add_a_token_and_compute_one_position(first):
 def test_6_one_undo_takes_a_run_back_wherever_the_focus_is(first, where):
     count = len(first.scene.trace)
     first.window.probabilities.run.click()
-    first.until(lambda: len(first.scene.trace) == count + 20)
+    first.until(lambda: len(first.scene.trace) >= count + 4)
     first.settle()
     if where == "search":
         first.window.probabilities.find_button.click()
@@ -113,7 +113,7 @@ def test_7_a_cell_opens_to_its_arithmetic_and_escape_closes_it(first):
     first.go("blocks.5.attn.pattern")
     page = first.window.canvas.page
     grid = max((c for c in page.cells if c.source is not None), key=lambda c: c.rect.w * c.rect.h)
-    first.click_canvas(grid.place(17, 5))
+    first.click_canvas(grid.place(13, 3))
     first.settle()
     assert first.state.opened and first.state.opened[-1].name == "blocks.5.attn.pattern"
     first.press(KEY.Key_Escape, widget=first.window.canvas)

@@ -88,8 +88,8 @@ def _value(low: LowRank) -> BarsPanel:
     key = "rank {1}; {2} fewer in all {3} heads" if low.saved >= 0 else "rank {1}; {2} more in all {3} heads"
     saved = Phrase(key, low.rank, Count(abs(low.saved)), Count(low.heads))
     bars = (
-        Bar(Phrase("two thin matrices"), float(low.own), Count(low.own), saved, marked=True),
-        Bar(Phrase("one full matrix"), float(low.full), Count(low.full), Phrase("rank up to {1}", low.width)),
+        Bar(Phrase("two thin"), float(low.own), Count(low.own), saved, marked=True),
+        Bar(Phrase("one full"), float(low.full), Count(low.full), Phrase("rank up to {1}", low.width)),
     )
     note = Phrase("W_OV = W_V W_O")
     return BarsPanel(title=Phrase("Parameters of a head's value matrices"), note=note, bars=bars, hue=Hue.VALUE)
