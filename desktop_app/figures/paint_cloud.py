@@ -12,6 +12,7 @@ from desktop_app.figures.theme import mix
 Extent = tuple[float, float]
 _LEAST, _WANTED = 220.0, 340.0
 _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0
+_BACK = 0.55  # strength of the other points where some of many are marked
 _FEW = 60  # up to this many points are drawn large
 _LABELLED = 4000  # up to this many points may have a label
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -35,6 +36,8 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
     many = len(x) > _FEW
     radius = page.u(1.1 if seen.sum() > 2000 else 1.8 if many else 3)
     colours = _colours(panel, page)
+    if many and panel.marked:  # the others step back, so that the names of the marked points can be read over them
+        colours = [mix(colour, theme.background, _BACK) for colour in colours]
     kind = np.zeros(len(x), int) if panel.kind is None else panel.kind
     for n, colour in enumerate(colours):
         own = (kind == n) & seen

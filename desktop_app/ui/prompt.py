@@ -1,10 +1,12 @@
 """The prompt editor: multi-line plain text that grows with its content and keeps every character."""
 
+import math
 import re
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QFontInfo,
     QFontMetrics,
     QKeyEvent,
     QKeySequence,
@@ -18,6 +20,7 @@ from desktop_app.ui.pieces import PARAGRAPH, back_from_end, cut_block, insert, j
 
 _LINE = "\u2028"
 _MOST_LINES = 4
+_AROUND = 14 / 15  # padding and frame above and below the lines, as a share of the type size
 # A text document turns a carriage return and four more characters into a new line, and Qt drops a byte order mark in
 # front. The document therefore has one of Unicode's noncharacters, which are meant for internal use, in place of each;
 # if a text contains a noncharacter itself, the document has two in its place.
@@ -158,7 +161,8 @@ class PromptEditor(QPlainTextEdit):
     def _height(self) -> int:
         lines = max(1, min(_MOST_LINES, int(self.document().size().height())))
         line = QFontMetrics(self.font()).lineSpacing()
-        return int(lines * line + 2 * self.document().documentMargin() + 14)
+        around = _AROUND * QFontInfo(self.font()).pixelSize()  # padding and frame grow with the type
+        return math.ceil(lines * line + 2 * self.document().documentMargin() + around)
 
     def _grow(self) -> None:
         self.setFixedHeight(self._height())

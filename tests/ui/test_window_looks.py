@@ -168,6 +168,14 @@ def test_no_text_is_cut_at_any_type_size(desk, size):
     assert bars.viewport().height() >= 3 * 22 * size, "room for some bars at least"
 
 
+def test_the_line_of_the_prompt_is_whole_on_a_large_screen(desk):
+    desk.window.resize(3840, 2160)
+    desk.settle()
+    prompt = desk.window.prompt
+    line = prompt.cursorRect(prompt.textCursor())
+    assert line.height() > 30 and line.top() >= 0 and line.bottom() <= prompt.viewport().height()
+
+
 @pytest.mark.parametrize("place", [(1280, 720), (1280, 800), (1366, 768), (1920, 1080)])
 def test_the_window_fits_common_screens_with_every_part_in_it(desk, place):
     desk.window.resize(*place)
