@@ -6,6 +6,7 @@ from PIL import Image
 
 from desktop_app.cli import main
 from desktop_app.core.motion.operations import OPERATIONS, motion_of
+from desktop_app.core.panels import View
 from desktop_app.figures import clips
 from desktop_app.figures.deck.film import SIZE
 from desktop_app.figures.export import Options, job_of, lay_out
@@ -111,7 +112,7 @@ def test_the_vectors_of_a_product_stand_below_each_other(scene):
 
 def test_the_name_of_a_neuron_covers_the_curve_nowhere(scene):
     found = motion(scene, "mlp.post")
-    for view in (found.storyboard(), *(found.view(n + 0.99) for n in range(0, len(found.beats), 4))):
+    for view in (found.storyboard(), *(View("", "", beat.panels(1.0)) for beat in found.beats[::4])):
         sheet = lay_out(job_of(view, ""), Options("png"))
         names = [m for m in sheet.marks if isinstance(m, Words) and "→" in m.text]
         curves = [m for m in sheet.marks if isinstance(m, Path) and len(m.x) > 100]
