@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -106,6 +107,15 @@ def test_the_tools_of_ci_are_locked_as_pyproject_asks_for_them_and_fit_the_test_
         test_pins = locked("requirements-test.lock")
         for name in pins.keys() & test_pins:
             assert {version for version, _ in pins[name]} == {version for version, _ in test_pins[name]}, name
+
+
+def test_the_workflow_can_be_read_and_runs_what_is_in_the_tree():
+    """A colon and a space inside a plain line make a file of YAML that GitHub refuses as a whole."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text(encoding="utf-8"))["jobs"]
+    lines = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert {".ci/run", "./run --selftest"} <= set(lines)
+    named = {word for line in lines for word in line.split() if word.endswith((".lock", ".py")) or "tests/" in word}
+    assert len(named) > 5 and all((ROOT / name).exists() for name in named)
 
 
 @pytest.mark.parametrize("path", [".ci/run", ".github/workflows/check.yml"])
