@@ -164,7 +164,7 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as reason:
-        log.info("%s cannot be read, so it is made again: %s.", path, reason.strerror or reason)
+        log.info("%s cannot be read, so the figure is rebuilt: %s.", path, reason.strerror or reason)
         return ""
 
 

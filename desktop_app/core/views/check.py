@@ -35,7 +35,7 @@ def content(scene: Scene) -> View:
 def check_view(findings: tuple[Finding, ...] | None) -> View:
     """The largest differences first, then all tensors in the order of the pass; `findings` is None during the check."""
     lead = Sentences(
-        Phrase("Each tensor is computed again in float64 from the traced values of its direct inputs."),
+        Phrase("Each tensor is recomputed in float64 from the traced values of its direct inputs."),
         Phrase(
             "A difference is measured relative to the sum of the absolute terms; up to {1} of that counts as rounding.",
             number(TOLERANCE),
