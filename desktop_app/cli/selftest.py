@@ -196,7 +196,7 @@ def _pass() -> Iterator[str]:
         if wrong:
             raise LogitscopeError(f"{name}: {', '.join(wrong)} is not what its formula says.")
         worst = max(finding.relative for finding in findings)
-        yield f"{name}: {len(findings)} tensors of {len(ids)} tokens recomputed; largest deviation {worst:.1g} of the sum"
+        yield f"{name}: {len(findings)} tensors of {len(ids)} tokens recomputed, within {worst:.1g} of the sum"
 
 
 def _figures() -> Iterator[str]:
