@@ -163,7 +163,7 @@ def test_the_same_folder_is_the_same_model_and_nothing_differs(model):
 def test_a_sweep_puts_no_cells_of_another_model(model, guest):
     scene = moment(model, guest)
     scene = replace(scene, state=with_option(scene.state, "sweep", "resid_pre"))
-    assert "by this same model" in sweep.fits(scene)
+    assert "this same model's pass over another prompt" in sweep.fits(scene)
     assert sweep.wants(scene) == ()
 
 
