@@ -276,7 +276,7 @@ def test_why_a_folder_is_not_usable_is_in_the_log(tmp_path, tiny, caplog, monkey
     (broken / "config.json").write_text("[]")
     remember_folder(broken)
     list_models()
-    assert "holds a JSON list" in caplog.text
+    assert "contains a JSON list" in caplog.text
     folders_file().write_text("{")
     assert remembered_folders() == () and "The list of folders cannot be read" in caplog.text
 
