@@ -62,7 +62,7 @@ Open = Callable[[str], Model]
 """Opens the model that a stop is about, by its name in the story. Raises LogitscopeError."""
 
 _GRID, _BARS, _LINES, _MOST_LINES = 8, 9, 8, 14
-_ROWS, _LEVELS, _RISES = 13, 9, 12
+_ROWS, _LEVELS, _RISES = 12, 9, 12
 
 
 @dataclass(frozen=True)
@@ -342,9 +342,12 @@ def _bounded(panel: AnyPanel) -> AnyPanel:
 
 
 def _fewer_rows(panel: MapPanel) -> MapPanel:
-    """The panel with every n-th of its rows, counted from the last, so that their names are large enough."""
+    """The panel with every n-th of its rows, counted from the last, so that their names are large enough.
+
+    n is even: in the lens a block has two rows, and those left are of one kind.
+    """
     count = len(panel.values)
-    every = -(-count // _ROWS)
+    every = 2 * -(-count // (2 * _ROWS))
     rows = range((count - 1) % every, count, every)
     source = panel.source
     if source is not None and source.each is None:
