@@ -206,6 +206,14 @@ def test_charts_have_one_unit_in_a_column(bundled):
     assert isinstance(panel, BarsPanel) and all(re.fullmatch(r"[<>]?\d+\.\d\d %", bar.text) for bar in panel.bars)
 
 
+@pytest.mark.parametrize("text", [BLUE, "What colour is a strawberry? It is", "Once upon a time there was a"])
+def test_a_temperature_that_nobody_chose_is_one_that_changes_something(bundled, text):
+    """Of a sure prediction 0.5 leaves nothing to be seen."""
+    (slide,) = [s for s in Lecture(scene_of(bundled, text), bundled).slides() if s.key == "temperature"]
+    (panel,) = panels_of(slide.view.content)
+    assert abs(panel.bars[0].value - panel.bars[0].outline) >= 0.05
+
+
 def test_the_command_writes_a_lecture_unless_steps_are_named(capfd, tmp_path):
     out = tmp_path / "deck.pptx"
     assert cli.main(["deck", "Hi there, you", "--out", str(out), "--lang", "de", "--jobs", "1"]) == 0, (

@@ -55,7 +55,8 @@ def _lines(panel: BarsPanel, above: int) -> list[ChartRow]:
 def _format(panel: BarsPanel) -> str:
     if not all(isinstance(bar.text, Percent) for bar in panel.bars):
         return WHOLE if all(float(bar.value).is_integer() for bar in panel.bars) else NUMBER
-    return NEARLY_ALL if any(0.99995 <= bar.value < 1 for bar in panel.bars) else PERCENT
+    shares = [share for bar in panel.bars for share in (bar.value, bar.outline) if share is not None]
+    return NEARLY_ALL if any(0.99995 <= share < 1 for share in shares) else PERCENT
 
 
 def add_chart(shapes: Any, piece: Chart, theme: Theme, name: str) -> None:

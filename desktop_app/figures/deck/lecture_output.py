@@ -14,7 +14,8 @@ from desktop_app.figures.deck.walk import CLOSING, Ask
 from desktop_app.gpt2.phrase import Count
 from desktop_app.gpt2.sampling import stages
 
-_MILD = 0.5  # the temperature shown if the user chose none
+_SHOWN = (0.5, 2.0, 5.0)  # temperatures to show if the user chose none: the first that changes the shares visibly
+_VISIBLE = 0.05
 
 
 def ask_next(own: Material) -> Frame:
@@ -56,8 +57,11 @@ def following(own: Material) -> Frame | None:
 def temperature(own: Material) -> Frame:
     """What the temperature does to the probabilities of the next token."""
     scene, sampling = own.scene, own.scene.state.sampling
-    chosen = sampling.temperature if sampling.temperature != 1 and not sampling.greedy else _MILD
-    made = stages(scene.ranked, replace(sampling, temperature=chosen, greedy=False))
+    tried = (sampling.temperature,) if sampling.temperature != 1 and not sampling.greedy else _SHOWN
+    for chosen in tried:
+        made = stages(scene.ranked, replace(sampling, temperature=chosen, greedy=False))
+        if abs(float(made.probs_scaled[0] - made.probs_full[0])) >= _VISIBLE:
+            break
     bars = tuple(
         Bar(
             own.quoted(int(scene.ranked.order[n])),
