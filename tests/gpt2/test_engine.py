@@ -80,7 +80,7 @@ def test_packing_can_be_stopped_and_leaves_a_working_engine(tmp_path):
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not stop._ends and thread.is_alive():
+    while not stop._on_set and thread.is_alive():
         threading.Event().wait(0.0005)
     stop.set()
     thread.join()
@@ -247,7 +247,7 @@ def test_a_stop_from_another_thread_ends_a_running_pass(tmp_path):
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not stop._ends and thread.is_alive():
+    while not stop._on_set and thread.is_alive():
         threading.Event().wait(0.001)
     stop.set()
     thread.join()
