@@ -46,7 +46,7 @@ def test_the_induction_head_s_score_opens_to_the_previous_token_head(model, meas
     looks = trace.read(f"blocks.{layer}.attn.pattern", head=head, row=query)
     assert looks.argmax() == key
     made = score.compute(model.checkpoint, trace, layer=layer, head=head, query=query, key=key)
-    answered = made.answered(relative=True)
+    answered = made.by_key_part(relative=True)
     part = made.key_parts[int(answered.argmax())]
     assert (part.layer, part.head) == strongest(measured, "previous")
     assert made.relative_score > 1

@@ -28,7 +28,7 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Phrase
 
 CELLS = "sweep.effect"
-_WRITTEN = 14  # the most columns that are still wide enough for numbers
+_WRITTEN = 98  # characters that fit in a row of cells, with one between them
 _LISTED = 50
 MUTED = ("heads", "mlps", "strongest")
 
@@ -224,8 +224,9 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         else _patched(scene, found).labels
     )
     shares = isinstance(found, Patch) and not found.refused
+    texts = tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in values)
     # A truncated number would read as a different one, so narrow columns show colours alone.
-    written = values if values.shape[1] <= _WRITTEN else values[:0]
+    longest = max((len(text) for line in texts for text in line), default=0)
     return MapPanel(
         title=Phrase("Share of the way") if shares else Phrase("Change of the difference"),
         hint=Phrase("click a cell to go to that run"),
@@ -234,7 +235,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         row_labels=tuple(Phrase("block {1}", n) for n in range(len(values))),
         column_labels=columns,
         picks=None,
-        texts=tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in written),
+        texts=texts if values.shape[1] * (longest + 1) <= _WRITTEN else (),
         source=Source(CELLS, ("row", "col")),
         hue=Hue.ACCENT,
     )
