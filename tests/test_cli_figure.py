@@ -390,11 +390,11 @@ def test_a_token_or_block_that_is_not_there_is_refused(figure, arguments, word):
     assert refused(figure("--step", "why", *arguments), word)
 
 
-def test_a_threshold_leaves_lines_of_the_flow_out(figure):
+def test_a_threshold_leaves_edges_of_the_flow_out(figure):
     counts = []
     for threshold in ("0.01", "0.1"):
         shown = words(figure("--step", "flow", "--threshold", threshold, name=f"{threshold}.svg")[2])
-        counts.append(int(next(text for text in shown if " lines of " in text).split()[0].replace(",", "")))
+        counts.append(int(next(text for text in shown if " edges of " in text).split()[0].replace(",", "")))
     assert counts[0] > counts[1] > 0
 
 
@@ -409,7 +409,7 @@ FORMS = {
     ("look", "--look", "raw"): "largest sums first; scale included",
     ("look", "--look-parts", "kinds"): "MLPs",
     ("look", "--key", "2"): "why '?' at 5 looks at 'c' at 2",
-    ("flow", "--threshold", "0.1"): "lines of 10 % or more",
+    ("flow", "--threshold", "0.1"): "edges of 10 % or more",
 }
 """Workspace, option and value -> words that the figure shows only with this value."""
 

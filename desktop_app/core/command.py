@@ -1,4 +1,4 @@
-"""What a command is, and how rows of the table of commands are made."""
+"""What a command is, and functions that make rows of the table of commands, `core/commands.py`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,19 +10,21 @@ from desktop_app.core.state import State, with_option
 from desktop_app.core.steps import step_list
 
 PACE = "pace:"
-"""The prefix of ids of commands that set the speed of generation; tokens per second follow, 0 for full speed."""
+"""How the id of a command that sets the speed of generation begins; the tokens per second follow, 0 for full speed."""
 
 WORKSPACE = "workspace:"
-"""The prefix of ids of commands that show a workspace; its key follows."""
+"""How the id of a command that shows a workspace begins; the workspace's key follows."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command. `keys` are Qt key sequences, of which the first is shown; `needs` says when it is enabled.
+    """A command. `keys` are its shortcuts as Qt key sequences, of which the first is shown.
 
-    For a command that only changes the state, `change` returns the new state and `on` says whether the command is on;
-    the window carries out the others. Repetitions of a `joined` command are one undo entry. `short` are a longer and a
-    shorter name for its button next to a view.
+    `needs` names the condition under which it is enabled, such as "scene": a pass is shown. `ui/acts.py` has them all.
+    `change` returns the new state, for a command that does nothing but change the state; the window carries out a
+    command without it. A `checkable` command has a check mark while it is on. `on` tells from the state whether it is;
+    where `on` is None, the window knows. Repetitions of a `joined` command are one undo entry. `short` are two names
+    for the command's button next to a view: one for enough room, and a shorter one.
     """
 
     id: str
@@ -46,7 +48,10 @@ def choice(
     other: str = "",
     menu: str = "View",
 ) -> Command:
-    """A command that sets a view option to `value`, or back to `other` if it has one and is on."""
+    """A command that sets a view option, `field`, to `value`; the command is on while the option has this value.
+
+    If `other` is given, the command sets the option to `other` when it is already on. `name` is the command's id.
+    """
 
     def is_on(state: State, _model: Model) -> bool:
         return bool(getattr(state.view, field) == value)
@@ -58,7 +63,7 @@ def choice(
 
 
 def switch(field: str, title: str, short: tuple[str, str]) -> Command:
-    """A command that turns a view option on and off."""
+    """A command that turns a view option, `field`, on or off; its id is the option's name."""
 
     def is_on(state: State, _model: Model) -> bool:
         return bool(getattr(state.view, field))
@@ -70,7 +75,7 @@ def switch(field: str, title: str, short: tuple[str, str]) -> Command:
 
 
 def baseline(name: str, title: str, short: tuple[str, str], value: str) -> Command:
-    """A command that sets the baseline of the explained logit: the average token, or none."""
+    """A command that sets what the explained logit is compared with: the average token ("mean") or nothing ("none")."""
 
     def is_on(state: State, _model: Model) -> bool:
         return state.against is None and state.view.baseline == value
@@ -82,7 +87,10 @@ def baseline(name: str, title: str, short: tuple[str, str], value: str) -> Comma
 
 
 def showing(key: str, name: str, keys: tuple[str, ...], tab: str) -> Command:
-    """A command that shows a workspace in the centre, or returns to the walk through the forward pass."""
+    """A command that shows a workspace, or the walk through the forward pass, in the centre of the window.
+
+    `key` is the workspace's key, or WALK; `keys` are the shortcuts, and `tab` is the text of its tab.
+    """
 
     def change(state: State, _model: Model) -> State:
         return at_workspace(state, key)
@@ -94,26 +102,29 @@ def showing(key: str, name: str, keys: tuple[str, ...], tab: str) -> Command:
 
 
 def going(by: int) -> Callable[[State, Model], State]:
-    """Move on by `by` steps."""
+    """A change that moves on by `by` steps, or back if negative."""
     return lambda state, model: by_steps(state, step_list(model.config), by)
 
 
 def going_by_block(by: int) -> Callable[[State, Model], State]:
-    """Go to the same operation of another block, or into or out of the blocks."""
+    """A change that goes to the same operation of the next (1) or previous (-1) block, or into or out of the blocks."""
     return lambda state, model: by_block(state, step_list(model.config), by)
 
 
 def going_by_head(by: int) -> Callable[[State, Model], State]:
-    """Go to another head."""
+    """A change that goes on by `by` heads, from the last to the first and the other way round."""
     return lambda state, model: by_head(state, model.config.n_head, by)
 
 
 def going_to(index: int) -> Callable[[State, Model], State]:
-    """Go to the step with this index."""
+    """A change that goes to the step with this index in the list of steps; -1 is the last."""
     return lambda state, model: at_step(state, step_list(model.config)[index])
 
 
 def opening(*names: str) -> Callable[[State, Model], State]:
-    """Show workspaces that have no tab, one after the other; without names, close the one that is shown."""
+    """A change that makes `names`, keys of workspaces without a tab, the path of the inspector, which shows the last.
+
+    Without names the inspector is closed.
+    """
     path = tuple(Cell(name, ()) for name in names)
     return lambda state, _model: replace(state, opened=path)

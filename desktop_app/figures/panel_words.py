@@ -29,12 +29,12 @@ _CHIPS, _LETTERS, _NAMED = 100, 400, 3
 
 
 def thickest(panel: GraphPanel, kind: int = 1, count: int = _NAMED) -> str:
-    """The thickest lines of one kind of a graph, by default of attention."""
+    """The thickest edges of one kind of a graph, by default of attention, in words."""
     own = sorted((s for s in panel.strands if s.kind == kind), key=lambda s: -s.weight)[:count]
     said = "; ".join(
         f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {panel.says(s.weight)}" for s in own
     )
-    return f"The thickest lines of {panel.kinds[kind][0]}: {said}." if own else ""
+    return f"The thickest edges of {panel.kinds[kind][0]}: {said}." if own else ""
 
 
 def bars_words(panel: BarsPanel) -> str:
@@ -48,9 +48,9 @@ def waterfall_words(panel: WaterfallPanel) -> str:
 
 
 def graph_words(panel: GraphPanel) -> str:
-    """Nodes and lines, in words."""
-    lines, columns, (nodes, across) = len(panel.strands), len(panel.positions), panel.things
-    return f"Graph of {len(panel.knots)} {nodes} and {lines} lines over {columns} {across}. {thickest(panel)}"
+    """Nodes and edges, in words."""
+    edges, columns, (nodes, across) = len(panel.strands), len(panel.positions), panel.things
+    return f"Graph of {len(panel.knots)} {nodes} and {edges} edges over {columns} {across}. {thickest(panel)}"
 
 
 def grid_words(panel: GridPanel) -> str:

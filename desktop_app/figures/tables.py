@@ -128,7 +128,7 @@ def waterfall_table(panel: WaterfallPanel) -> Iterator[Table]:
 
 
 def graph_table(panel: GraphPanel) -> Iterator[Table]:
-    """Numbers of nodes and lines."""
+    """Numbers of nodes and edges."""
     names = tuple(knot.label for knot in panel.knots)
     edges = tuple(f"{names[strand.upper]} ← {names[strand.lower]}" for strand in panel.strands)
     kinds = tuple(panel.kinds[strand.kind][0] for strand in panel.strands)

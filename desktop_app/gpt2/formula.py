@@ -1,9 +1,9 @@
 """One formula as one object: how it is computed, emitted as graph nodes, checked, shown in words and copied as numpy.
 
-Its indices are given once, in einsum style: the result's cell and each operand are indexed by letters. For `scores`,
-whose cell is [h, i, j], q is read at [h, i, n] and k at [h, j, n]: letters that the cell lacks run over every index.
-From this follow the operands of a cell, the cells that an operand feeds, the part of a weight that a tensor needs, and
-whether a row needs rows other than its own.
+What a formula reads is given once, in the style of einsum: the result's cell and each operand have a pattern of
+letters, one for each axis. In `scores` the cell is [h, i, j], q is read at [h, i, n] and k at [h, j, n]. A letter that
+the cell lacks, here n, runs over its whole axis. From the patterns follow the operands of a cell, the cells that an
+operand feeds, the part of a weight that a tensor needs, and whether a row of the result needs other rows than its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,41 +19,45 @@ from desktop_app.gpt2.phrase import Phrase
 
 Array = NDArray[Any]
 Letters = Mapping[str, int]
-"""The values of a pattern's letters for one cell: h the head, i the row (a position), j the column, t the token."""
+"""The value of each letter for one cell: h is the head, i the row (a position), j the column, t the token id."""
 
 TOKEN = "t"
-"""The letter of an axis indexed by lookup: its index is the number that the first operand holds."""
+"""The letter of an axis that is indexed by lookup: its value is the number in the first operand, a token id."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """An axis on which heads lie side by side: column j of head h, in query (0), key (1) or value (2) of W_QKV."""
+    """An axis along which heads lie side by side: d_head columns of head 0, d_head columns of head 1, and so on.
+
+    In W_QKV and b_QKV such columns are there three times; `part` is 0 for the queries', 1 for the keys', 2 for the
+    values'. Elsewhere it is 0.
+    """
 
     part: int = 0
 
     def index(self, letters: Letters, config: Config) -> int | None:
-        """The index on the axis; None if `letters` lacks the head or the column."""
+        """The index of column j of head h on the axis; None if `letters` lacks h or j."""
         if "h" not in letters or "j" not in letters:
             return None
         return self.part * config.n_embd + letters["h"] * config.d_head + letters["j"]
 
     def letters(self, index: int, config: Config) -> dict[str, int] | None:
-        """Head and column at an index of the axis; None if the index belongs to another part."""
+        """The head h and its column j at an index of the axis; None if the index belongs to another part."""
         part, column = divmod(index, config.n_embd)
         head, within = divmod(column, config.d_head)
         return {"h": head, "j": within} if part == self.part else None
 
     def range(self, config: Config) -> slice:
-        """The part's range on the axis."""
+        """The indices of the axis that belong to the part."""
         return slice(self.part * config.n_embd, (self.part + 1) * config.n_embd)
 
 
 Pattern = tuple[str | int | Columns, ...]
-"""One entry for each axis: a letter, a fixed index, or heads side by side."""
+"""How a tensor is indexed, with one entry for each axis: a letter, a fixed index, or heads side by side."""
 
 
 def bind(pattern: Pattern, index: Sequence[int], config: Config) -> dict[str, int] | None:
-    """The values of the letters of `pattern` at `index`; None where no letters give that index."""
+    """The values of the letters for which `pattern` gives `index`; None if there are none."""
     found: dict[str, int] = {}
     for entry, i in zip(pattern, index, strict=True):
         if isinstance(entry, Columns):
@@ -69,7 +73,7 @@ def bind(pattern: Pattern, index: Sequence[int], config: Config) -> dict[str, in
 
 
 def fill(pattern: Pattern, letters: Letters, config: Config) -> tuple[int | None, ...]:
-    """The index that `letters` give; None for an axis that is read whole."""
+    """The index that `pattern` gives for these letters; None on an axis that is read whole for lack of its letter."""
     return tuple(
         entry.index(letters, config)
         if isinstance(entry, Columns)
@@ -82,9 +86,10 @@ def fill(pattern: Pattern, letters: Letters, config: Config) -> tuple[int | None
 
 @dataclass(frozen=True)
 class Place:
-    """Where a formula is evaluated: config, block (0 outside blocks), absolute positions of the rows.
+    """Where a formula is evaluated, for operands that may be slices of whole tensors.
 
-    `first_key` is the position of an attention grid's first column, `first_head` the number of its first head.
+    `layer` is the block, 0 outside the blocks, and `rows` [row] are the positions in the text of the operands' rows. In
+    an attention grid `first_key` is the position of the first column, and `first_head` the number of the first head.
     """
 
     config: Config
@@ -96,28 +101,32 @@ class Place:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a formula is emitted in a graph: block, and names of the rows' positions and of the hidden keys."""
+    """Where a formula is emitted in a graph: the block, and the names of two values of the graph.
+
+    `positions` [query] has the position of each row. `hidden` [query, key], or with the head as a first axis, is true
+    where the mask hides the key from the query; under GPT-2's own mask, where the key comes after the query.
+    """
 
     layer: int
     positions: str
-    later: str
+    hidden: str
 
 
 def filled(text: str, names: Mapping[str, object]) -> str:
-    """A text with its "{name}" placeholders filled in; of a phrase, those in its values."""
+    """A text with each placeholder "{name}" replaced; in a phrase, whose key has to stay, those in its values."""
     if not isinstance(text, Phrase):
         return text.format(**names)
-    # A value that is nothing but one name is replaced by the object itself, which may be a phrase.
+    # A value that is only a placeholder is replaced by the object itself: a phrase can still be translated then.
     whole = {f"{{{name}}}": value for name, value in names.items()}
     return Phrase(text.key, *(whole[v] if v in whole else str(v).format(**names) for v in map(str, text.values)))
 
 
 @dataclass(frozen=True)
 class Operand:
-    """One input: its variable in numpy lines and sentences, where it is read, and its label in the inspector.
+    """One operand of a formula: `variable` is its name in numpy lines and sentences, `at` the pattern of its index.
 
-    A label, or a value of a label that is a phrase, may name letters, "W_U[{j}]"; the default label is the last part
-    of the tensor's name.
+    `label` is its name in the inspector, by default the last part of the tensor's name. It may contain letters, as in
+    "W_U[{j}]"; if it is a phrase, its values may.
     """
 
     variable: str
@@ -126,16 +135,16 @@ class Operand:
 
     @property
     def own_row(self) -> bool:
-        """Whether a row of the result reads only the same row of the operand."""
+        """Whether each row of the result reads only the same row of this operand."""
         return self.at[self.at[0] == "h"] == "i"
 
     def called(self, letters: Mapping[str, int]) -> str:
-        """The label with the values of its letters put in."""
+        """The label with the values of its letters filled in."""
         return filled(self.label, letters)
 
 
 Magnitude = Callable[[Sequence[Array], Array], Array]
-"""(absolute values of the operands, result) -> the sum of the absolute terms of each result."""
+"""(absolute values of the operands, results) -> the magnitude of each result: the sum of its absolute terms."""
 
 
 def itself(_sizes: Sequence[Array], result: Array) -> Array:
@@ -144,20 +153,23 @@ def itself(_sizes: Sequence[Array], result: Array) -> Array:
 
 
 def first(sizes: Sequence[Array], _result: Array) -> Array:
-    """The magnitude of a result that is as exact as the first operand."""
+    """The magnitude of a result whose error comes from the first operand alone: the magnitude of that operand."""
     return sizes[0]
 
 
 Kind = Literal["few", "dot", "softmax", "mean", "spread", "gather", "curve"]
-"""How operands make a cell, which decides how an opened cell is drawn: a handful of numbers; the dot product of two
-vectors, perhaps with a bias; a row's softmax, mean or spread; a number read from a table; a point of a curve.
+"""How a cell is made from its operands, which decides how an opened cell is drawn.
+
+"few": from a handful of numbers. "dot": as the dot product of two vectors, to which a bias may be added. "softmax",
+"mean" and "spread" (the standard deviation): from a whole row. "gather": read from a table. "curve": as the value of a
+function of one variable.
 """
 
 Terms = Callable[[Letters, Sequence[Array]], Mapping[str, float | str]]
-"""(letters, operands of the cell) -> further numbers for the cell's sentence, by name."""
+"""(letters, operands of the cell) -> by name, further values that the cell's sentence may contain."""
 
 Settings = Callable[[Config, int], Mapping[str, float | str]]
-"""(config, block) -> the formula's values from the config, by name."""
+"""(config, block) -> by name, the values that the formula takes from the config."""
 
 
 def _nothing(*_of: object) -> dict[str, float | str]:
@@ -166,20 +178,24 @@ def _nothing(*_of: object) -> dict[str, float | str]:
 
 @dataclass(frozen=True)
 class Formula:
-    """A complete formula.
+    """A formula with everything that the program needs to know about it.
 
-    `compute` takes a place and the operands, on any matching slices of rows, heads and columns, and returns the
-    results. `emit` takes `nodes.Nodes`, a site, the result's name and those of the operands, and
-    adds the same to a graph. `cell` and each operand's `at` say what is read.
+    `compute(place, *operands)` returns the results, for any matching slices of the operands' rows, heads and columns.
+    `emit(nodes, site, out, *operands)` adds the same computation to a graph: `nodes` is a `nodes.Nodes`, and `out` and
+    `operands` are the names of the result and of the operands. `cell` is the pattern of the result's index, and `reads`
+    are the operands in the order in which both take them.
 
-    `numpy` are the lines that compute a cell from the variables, the last one being the result, and `numpy_whole` those
-    for the whole tensor where they differ; both may name letters and `settings`. `numbers` is the sentence into which a
-    cell's numbers are put; it may also name the variables, the `result` and `terms`; for a "dot" it is made from the
-    products. `constants` are the settings and terms that are shown as operands: (label, name).
+    `numpy` is the code that computes one cell from the operands' variables; its last line is an expression, the result.
+    `numpy_whole` is the code for the whole tensor, if that is different. `numbers` is the sentence that shows a cell's
+    numbers; it is empty for kind "dot", whose sentence is made from the products. All three have placeholders: "{h}"
+    stands for a letter and "{eps}" for one of the `settings`. `numbers` may also contain the variables of those
+    operands that are one number, the names of `terms`, and "{result}". `constants` are (label, name) of those settings
+    and terms that the inspector lists among the operands.
 
-    `magnitude` is None where the formula applied to the operands' absolute values gives the sum of the absolute terms,
-    as for sums of products. `hidden` is the result for a key that GPT-2's mask hides from the query, where that is the
-    same for all of them. `rounds` marks a product with a weight: in an int8 model its first operand is rounded.
+    `magnitude` computes the sum of the absolute terms of each result; None if the formula itself does so when it is
+    applied to the operands' absolute values, as for sums of products. `hidden` is the result where GPT-2's mask hides
+    the key from the query, or None if that is not the same everywhere. `rounds` marks a product with a weight, whose
+    first operand is rounded in an int8 model.
     """
 
     compute: Callable[..., Array]
@@ -198,7 +214,10 @@ class Formula:
     rounds: bool = False
 
     def evaluate(self, place: Place, *operands: Array) -> Array:
-        """The results for the rows of `place`, from operands that are whole except for rows and heads."""
+        """The results at `place`, from operands that are whole except that rows and heads may be a slice.
+
+        `compute` takes only the part of a weight that the formula reads, such as the keys' third of W_QKV.
+        """
         if self._of_parts:
             parts = [
                 _part(operand.at, array, place.config) for operand, array in zip(self.reads, operands, strict=True)
@@ -208,13 +227,14 @@ class Formula:
 
     @cached_property
     def _of_parts(self) -> bool:
-        """Whether some operand is only read in part, even for the whole tensor."""
+        """Whether even the whole tensor reads only a part of some operand."""
         return any(isinstance(entry, Columns) for operand in self.reads for entry in operand.at)
 
     def sizes_of(self, place: Place, sizes: Sequence[Array], result: Array) -> Array:
-        """The sum of the absolute terms of each result, from the operands' absolute values, whole as for `evaluate`."""
+        """The magnitude of each result; `sizes` are the operands' absolute values, in shapes that `evaluate` takes."""
         return self.evaluate(place, *sizes) if self.magnitude is None else self.magnitude(sizes, result)
 
 
 def _part(pattern: Pattern, array: Array, config: Config) -> Array:
+    """The part of an operand that the formula reads."""
     return array[tuple(entry.range(config) if isinstance(entry, Columns) else slice(None) for entry in pattern)]

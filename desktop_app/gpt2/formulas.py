@@ -307,7 +307,7 @@ def _masked_terms(letters: Letters, _operands: Sequence[Array]) -> Mapping[str, 
 
 MASKED = Formula(
     compute=_masked,
-    emit=lambda nodes, site, out, s: nodes.op("Where", site.later, nodes.real(-np.inf), s, out=out),
+    emit=lambda nodes, site, out, s: nodes.op("Where", site.hidden, nodes.real(-np.inf), s, out=out),
     cell=_GRID,
     reads=(Operand("s", _GRID, Phrase("scaled score")),),
     numpy="-np.inf if {j} > {i} else s  # key > query",

@@ -60,8 +60,8 @@ def _normalize(nodes: Nodes, _site: Site, out: str, x: str, gain: str, bias: str
 
 
 def _mask(nodes: Nodes, site: Site, out: str, scores: str) -> None:
-    hidden = nodes.op("Where", site.later, nodes.real(-np.inf), nodes.real(0.0))  # made once for all blocks
-    nodes.op("Add", scores, hidden, out=out)
+    added = nodes.op("Where", site.hidden, nodes.real(-np.inf), nodes.real(0.0))  # made once for all blocks
+    nodes.op("Add", scores, added, out=out)
 
 
 def _gelu(nodes: Nodes, _site: Site, out: str, x: str) -> None:

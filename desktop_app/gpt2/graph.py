@@ -42,7 +42,7 @@ def _with_past(nodes: Nodes, layer: int, there: Collection[str]) -> dict[str, st
     return {own: nodes.op("Concat", past, own, axis=1) for past, own in past_of(layer).items() if own in there}
 
 
-def _emit(nodes: Nodes, row: Tensor, there: Collection[str], positions: str, later: str) -> None:
+def _emit(nodes: Nodes, row: Tensor, there: Collection[str], positions: str, hidden: str) -> None:
     """Add the nodes of one tensor, by its formula, to a graph that has the tensors `there`."""
     layer = row.layer or 0
     names = {"tokens": "input_ids"}
@@ -51,7 +51,7 @@ def _emit(nodes: Nodes, row: Tensor, there: Collection[str], positions: str, lat
     if not row.whole.isdisjoint(past_of(layer).values()):
         names |= _with_past(nodes, layer, there)
     operands = (names.get(name, name) for name in row.inputs)
-    row.spec.formula.emit(nodes, Site(layer, positions, later), row.name, *operands)
+    row.spec.formula.emit(nodes, Site(layer, positions, hidden), row.name, *operands)
 
 
 def _value(name: str, kind: int, shape: Iterable[int | str], meaning: str = "") -> onnx.ValueInfoProto:
@@ -120,7 +120,7 @@ def build_graph(
     operators of `fused.py` compute what lies between the outputs `only`, in a later opset.
     """
     nodes = Nodes(config)
-    positions, later = _prologue(nodes) if body else ("", "")
+    positions, hidden = _prologue(nodes) if body else ("", "")
     table = tensor_table(config)
     rows = [row for row in table.values() if (head if row.name == "logits" else body)]
     fuse = fuse and only is not None
@@ -131,7 +131,7 @@ def build_graph(
     there = {row.name for row in rows}.union(given or ())
     for row in rows:
         if row.inputs:
-            _emit(nodes, row, there, positions, later)
+            _emit(nodes, row, there, positions, hidden)
 
     inputs = []
     if body:

@@ -1,54 +1,67 @@
-"""The cell cursor: a cell of a page, moved by arrow keys within a picture and from one picture to the next."""
+"""The cell cursor: marks one cell on a page and is moved by keys, within a picture of cells and to other pictures."""
 
 from desktop_app.core.intents import Select
 from desktop_app.core.panels import follows
 from desktop_app.figures.marks import Cells, Page
 
 Place = tuple[Cells, int, int]
-"""A picture of cells, and a row and column in it."""
+"""A picture of cells, and the row and column of one of its cells."""
 
 
 class CellCursor:
-    """Holds the cursor's cell in `at`; None while there is no cursor."""
+    """The state of the cursor: `at` is the place of its cell, or None while the cursor is off."""
 
     def __init__(self) -> None:
         self.at: Place | None = None
 
     def start(self, page: Page) -> bool:
-        """Go into the largest picture of cells; return whether there is one."""
+        """Put the cursor on the first cell of the page's largest picture; return False if the page has no picture."""
         largest = _largest(page)
         self.at = None if largest is None else (largest, 0, largest.start)
         return self.at is not None
 
     def leave(self) -> None:
-        """Remove the cursor."""
+        """Turn the cursor off."""
         self.at = None
 
     def keep(self, page: Page, before: Page) -> None:
-        """After a new layout, stay in the same cell of the same picture if it still exists; `before` is the old one."""
+        """Carry the cursor over to a new layout, `page`, from the old one, `before`.
+
+        It stays in the same picture or, if that is gone, enters the largest one. It keeps its row and column if the
+        picture has them, and otherwise goes to the picture's first cell.
+        """
         if self.at is None:
             return
         cells, row, column = self.at
-        here = page.again(cells, before) or _largest(page)
-        stays = here is not None and here.has(row, column)  # the same picture may have fewer cells now
-        self.at = None if here is None else (here, row, column) if stays else (here, 0, here.start)
+        picture = page.again(cells, before) or _largest(page)
+        if picture is None:
+            self.at = None
+        else:
+            self.at = (picture, row, column) if picture.has(row, column) else (picture, 0, picture.start)
 
     def move(self, page: Page, down: int, across: int) -> Place:
-        """Move by so many rows and columns; from a picture of a single cell (a word, a bar), to its neighbour."""
+        """Move by `down` rows and `across` columns, stopping at the picture's edge; return the new place.
+
+        From a picture of a single cell, such as a word or a bar, the cursor moves to the nearest other such picture in
+        that direction. The cursor must be on.
+        """
         assert self.at is not None
         cells, row, column = self.at
-        there = cells.moved(row, column, down, across)
-        if there == (row, column) and (down or across) and cells.rows * cells.columns == 1:
+        target = cells.moved(row, column, down, across)
+        if target == (row, column) and (down or across) and cells.rows * cells.columns == 1:
             cells = page.neighbour(cells, down, across)
-            there = (0, cells.start)
-        self.at = (cells, *there)
+            target = (0, cells.start)
+        self.at = (cells, *target)
         return self.at
 
     def switch(self, page: Page, by: int) -> Place:
-        """Go to the first cell of the picture that comes `by` pictures later on the page."""
+        """Move `by` pictures further in the page's list of pictures, which wraps around, to the picture's first cell.
+
+        Returns the new place. The cursor must be on.
+        """
         assert self.at is not None
-        at = next(n for n, cells in enumerate(page.cells) if cells is self.at[0])
-        cells = page.cells[(at + by) % len(page.cells)]
+        index = next(n for n, cells in enumerate(page.cells) if cells is self.at[0])
+        cells = page.cells[(index + by) % len(page.cells)]
         self.at = (cells, 0, cells.start)
         return self.at
 
@@ -58,20 +71,22 @@ def _largest(page: Page) -> Cells | None:
 
 
 def word_ahead(page: Page, x: float, y: float, down: int, across: int) -> tuple[float, float] | None:
-    """The middle of the nearest word in a direction from a point, in the text that follows the pointer there, if any.
+    """The centre of the next word up, down, left or right of (x, y), in the text panel that contains this point.
 
-    A word is also found if no number is shown for it.
+    The direction is `down` or `across`, one of them 1 or -1 and the other 0. Only a panel whose numbers change with the
+    word under the pointer counts (`panels.follows`); None if there is no such panel at the point, or no word ahead.
+    Words without a number, which have no cell, are found, too.
     """
     text = next((rect for panel, rect in page.panels if follows(panel) and rect.holds(x, y)), None)
     if text is None:
         return None
-    own = page.pick_at(x, y)
-    x, y = (x, y) if own is None else own.rect.middle
-    ahead = []
+    here = page.pick_at(x, y)
+    x, y = (x, y) if here is None else here.rect.middle
+    candidates = []
     for pick in page.picks:
-        word = pick.rect.middle
-        far = (word[1] - y) * down + (word[0] - x) * across
-        aside = abs((word[0] - x) * down) + abs((word[1] - y) * across)
-        if isinstance(pick.asks, Select) and text.holds(*word) and far > max(1, aside):
-            ahead.append((far + 3 * aside, *word))
-    return min(ahead)[1:] if ahead else None
+        centre = pick.rect.middle
+        ahead = (centre[1] - y) * down + (centre[0] - x) * across
+        sideways = abs((centre[0] - x) * down) + abs((centre[1] - y) * across)
+        if isinstance(pick.asks, Select) and text.holds(*centre) and ahead > max(1, sideways):
+            candidates.append((ahead + 3 * sideways, *centre))
+    return min(candidates)[1:] if candidates else None

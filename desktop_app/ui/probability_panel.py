@@ -20,7 +20,7 @@ from desktop_app.core.probabilities import bars_panel, chances_key, found_words
 from desktop_app.core.scene import Scene
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.gpt2.sampling import Sampling
-from desktop_app.ui.bars_view import BarsView
+from desktop_app.ui.bars_view import LEAST_ROWS, BarsView
 from desktop_app.ui.buttons import push, tip_of, tool
 from desktop_app.ui.sampling_controls import SamplingControls, sampling_words
 
@@ -170,7 +170,7 @@ class ProbabilityPanel(QWidget):
         """As many bars as fit completely; the separator lines take the space of one more."""
         rows = self.bars.rows_that_fit()
         panel = bars_panel(scene, rows)
-        return panel if rows <= 6 or self.bars.fits(panel) else bars_panel(scene, rows - 1)
+        return panel if rows <= LEAST_ROWS or self.bars.fits(panel) else bars_panel(scene, rows - 1)
 
     def show_running(self, *, has_room: bool, running: bool) -> None:
         """Show the button that appends many tokens, or the one that stops; the focus moves from one to the other."""

@@ -1,4 +1,4 @@
-"""The flow workspace: nodes and lines are the product's; shares equal those from plain numpy and add up to 1."""
+"""The flow workspace: nodes and edges are the product's; shares equal those from plain numpy and add up to 1."""
 
 import numpy as np
 import pytest

@@ -89,4 +89,4 @@ def test_workspaces_are_slides_with_their_numbers(tiny):
     assert (why.place, flow.place) == ("Why this token", "Flow")
     logits = scene.trace.logits(-1).astype(np.float64)
     assert f"the model's own +{logits.max() - logits.mean():.3f}" in why.notes
-    assert "lines of 4 % or more" in flow.notes and "The thickest lines of attention: blocks." in flow.notes
+    assert "edges of 4 % or more" in flow.notes and "The thickest edges of attention: blocks." in flow.notes

@@ -1,13 +1,16 @@
 """Superposition: how nearly orthogonal directions are, how many fit into d_model, and which tokens neurons respond to.
 
-In d dimensions d directions can be orthogonal; many more can be nearly so. For N random directions the probability that
-one pair's cosine exceeds e in magnitude is at most 2 exp(-d e^2 / 2), and there are N (N - 1) / 2 pairs, so at least
+At most d directions in d dimensions can be orthogonal, but many more can be nearly so. The cosine of two random
+directions exceeds e in magnitude with a probability of at most 2 exp(-d e^2 / 2). Among N random directions there are
+N (N - 1) / 2 pairs, so the expected number of pairs beyond e is less than N^2 exp(-d e^2 / 2). For
 
     N = exp(d e^2 / 4)
 
-directions with all cosines within e exist (the argument of Johnson and Lindenstrauss 1984). That is a bound; `packed`
-is measured: how many of the existing rows are kept if each is taken in turn, unless its cosine with a row already taken
-exceeds e. The displayed text says which number is which.
+this bound is 1, so there are N directions with all cosines within e (the argument of Johnson and Lindenstrauss 1984).
+
+This N is a lower bound, from theory, on how many directions fit. `packed` is measured instead: it goes through the
+model's own directions in order and keeps each one whose cosines with all those kept before are within e. The displayed
+text says which number is which.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,17 +33,18 @@ Array = NDArray[Any]
 
 WITHIN = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """The limits on the cosine for which `packed` is measured."""
-MOST = 2000  # rows among which angles are measured: two million pairs
-_BINS = 81
+MOST = 2000  # directions that are compared at most, which makes two million pairs
+_EDGES = 81  # edges between the bins of the histogram of cosines, -1 and 1 included: one more than bins
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Angles(NamedArrays):
-    """Cosines between pairs of directions, compared with as many random directions of the same width.
+    """Cosines between pairs of directions and, for comparison, between pairs of as many random directions in d_model.
 
-    `edges` [bin + 1]; `own` and `random` [bin] are shares of the pairs. `packed`, `packed_random` [within] are how many
-    of `count` were kept within each of WITHIN; `bound` [within] is N as defined above. `spread` and `spread_random` are
-    the standard deviations of the cosines.
+    `own` [bin] is the share of pairs whose cosine falls into each bin between consecutive `edges` [bin + 1]; `spread`
+    is the standard deviation of the cosines. `packed` [within] is how many of the `count` directions the function
+    `packed` keeps for each limit in WITHIN, and `bound` [within] is N as defined at the top of this module. `random`,
+    `spread_random` and `packed_random` are the same as `own`, `spread` and `packed` for the random directions.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -68,9 +72,10 @@ class Angles(NamedArrays):
 
 
 def directions_of(checkpoint: Checkpoint, what: str, *, without: int = 0) -> Array:
-    """The directions to examine: "embedding", the rows of W_E less their mean, or the outputs of a block's neurons.
+    """The directions to examine: at most MOST, evenly spaced in their table, [direction, d_model], each of length 1.
 
-    "blocks.L.mlp.W_out" names the latter. At most MOST of them, evenly spaced: [direction, d_model], each of length 1.
+    `what` is "embedding" for the rows of W_E minus their mean and minus their first `without` principal components, or
+    "blocks.L.mlp.W_out" for the output directions of block L's neurons. Rows of length 0 are left out.
     """
     if what == "embedding":
         table = rows(checkpoint, without=without)
@@ -84,27 +89,33 @@ def directions_of(checkpoint: Checkpoint, what: str, *, without: int = 0) -> Arr
 
 
 def angles(directions: Array, *, seed: int = 0, stop: Stop | None = None, progress: Progress = unheard) -> Angles:
-    """Measure the pairs of directions [direction, d_model] of length 1, and of random ones. Raises Cancelled."""
+    """Measure the cosines of all pairs of `directions` [direction, d_model], which must have length 1.
+
+    The random directions for comparison are drawn with `seed`. Raises Cancelled.
+    """
     stop = stop or Stop()
     count, width = directions.shape
-    other = np.random.default_rng(seed).standard_normal((count, width))
-    other /= np.linalg.norm(other, axis=1, keepdims=True)
-    edges = np.linspace(-1, 1, _BINS)
-    made = []
-    for n, vectors in enumerate((directions, other)):
+    drawn = np.random.default_rng(seed).standard_normal((count, width))
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    edges = np.linspace(-1, 1, _EDGES)
+    measured = []
+    for n, vectors in enumerate((directions, drawn)):
         stop.check()
         cosines = vectors @ vectors.T
         pairs = cosines[np.triu_indices(count, 1)]
         shares = np.histogram(np.clip(pairs, -1, 1), edges)[0] / max(len(pairs), 1)
-        made.append((shares, [packed(cosines, e) for e in WITHIN], float(pairs.std()) if len(pairs) else 0.0))
+        measured.append((shares, [packed(cosines, e) for e in WITHIN], float(pairs.std()) if len(pairs) else 0.0))
         progress((n + 1) / 2)
-    (own, kept, spread), (random, kept_random, spread_random) = made
+    (own, kept, spread), (random, kept_random, spread_random) = measured
     bound = np.exp(width * np.square(WITHIN) / 4)
     return Angles(edges, own, random, np.array(kept), np.array(kept_random), bound, count, spread, spread_random)
 
 
 def packed(cosines: Array, within: float) -> int:
-    """How many directions remain if those with a |cosine| above `within` to an earlier remaining one are dropped."""
+    """How many directions are kept, given their `cosines` [direction, direction].
+
+    In order, each is kept unless its cosine with one kept before exceeds `within` in magnitude.
+    """
     free = np.ones(len(cosines), bool)
     kept = 0
     for n in range(len(cosines)):
@@ -115,20 +126,22 @@ def packed(cosines: Array, within: float) -> int:
 
 
 def interference(vectors: Array) -> Array:
-    """The cosine of every two vectors [vector, d_model]: [vector, vector]."""
+    """The cosine of every pair of `vectors` [vector, d_model]: [vector, vector], 0 for a vector of length 0."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    flat = vectors / np.where(lengths > 0, lengths, 1)
-    found: Array = flat @ flat.T
+    unit = vectors / np.where(lengths > 0, lengths, 1)
+    found: Array = unit @ unit.T
     return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NeuronTokens(NamedArrays):
-    """The tokens that excite and inhibit a neuron most, and those that its output makes more and less likely.
+    """The tokens that excite and inhibit a neuron most, and those whose logits it raises and lowers most.
 
-    `up` and `down` are ids by the dot product of the token's normalised row (through block 0's MLP in later blocks)
-    with what the neuron reads; `promoted` and `suppressed` by what its row of W_out adds to the logits, for a final
-    scale of 1. Each comes with its numbers, the strongest first: [rank].
+    `up` and `down` are the ids of the tokens with the largest and the smallest dot product between the direction that
+    the neuron reads (`neuron_reads`) and the token's normalised representation: its row of W_E, for a neuron after
+    block 0 with the output of block 0's MLP added. `promoted` and `suppressed` are those to whose logits the neuron's
+    row of W_out adds most and least, for a final scale of 1. Each is [rank], the strongest first, and the array with
+    the suffix `_number` has the dot products or logits.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -152,7 +165,11 @@ class NeuronTokens(NamedArrays):
 
 
 def neuron_reads(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
-    """What a neuron reads, [d_model] in float64: its column of W_in with ln2 folded in."""
+    """The direction that a neuron reads, [d_model] in float64: its column of W_in with ln2's gain folded in, centred.
+
+    Its dot product with a normalised vector is the neuron's input from that vector, without biases. Raises ModelError
+    for a neuron that does not exist.
+    """
     config = checkpoint.config
     if not (0 <= layer < config.n_layer and 0 <= neuron < config.d_mlp):
         raise ModelError(
@@ -167,7 +184,10 @@ def neuron_reads(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
 def neuron_tokens(
     checkpoint: Checkpoint, layer: int, neuron: int, *, top: int = 8, stop: Stop | None = None
 ) -> NeuronTokens:
-    """Measure one neuron. Raises ModelError for a neuron that does not exist, Cancelled on a stop."""
+    """Find the `top` tokens of each kind for one neuron.
+
+    Raises ModelError for a neuron that does not exist, Cancelled on a stop.
+    """
     reads = neuron_reads(checkpoint, layer, neuron).astype(np.float32)
     along = along_tokens(checkpoint, reads[None], through_mlp=layer > 0, stop=stop)
     logits = unembedded(checkpoint, checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron][None])
@@ -180,11 +200,14 @@ def neuron_tokens(
 
 
 def neuron_on(checkpoint: Checkpoint, layer: int, neuron: int, token: int) -> tuple[Array, Array]:
-    """A token's normalised row and what the neuron reads, [d_model] each; `up` and `down` list their dot products."""
+    """A token's normalised representation, and the direction that a neuron reads: [d_model] each, in float64.
+
+    Their dot product is the number by which `NeuronTokens` ranks the token for `up` and `down`.
+    """
     row = embeddings(checkpoint, np.array([token]), through_mlp=layer > 0).astype(np.float64)
     return normed(checkpoint, row)[0], neuron_reads(checkpoint, layer, neuron)
 
 
 def rows_of(checkpoint: Checkpoint, ids: Sequence[int], *, without: int = 0) -> Array:
-    """The centred rows of some tokens, [token, d_model]."""
+    """The rows of W_E of some tokens, as in `directions_of` but of their own lengths: [token, d_model] in float64."""
     return rows(checkpoint, without=without).of(ids)

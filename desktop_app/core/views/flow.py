@@ -1,8 +1,9 @@
-"""The flow workspace: the tokens and layers that make up a vector, as a graph traversed down from the selected token.
+"""The flow workspace: a graph of the tokens and layers that make up the last vector of the selected token.
 
-Its cells are `flow.node[level, position]`, the level counted from the embeddings up, and
-`flow.edge[level, position, source, kind]`: the upper node, the position of the lower one, and the kind of line. An
-index has the same meaning in every graph that contains it.
+Its nodes are vectors of the residual stream, and each edge leads from a vector down to one of those it is made of. Its
+cells are `flow.node[level, position]`, with levels counted from the embeddings up, and
+`flow.edge[level, position, source, kind]`: level and position of the upper node, position of the lower node, and the
+kind of edge as an index into `_KINDS`. An index stands for the same node or edge in every graph that contains it.
 """
 
 from dataclasses import replace
@@ -44,7 +45,7 @@ _FLOW = Product("flow", Phrase("Tracing back from the token"), _compute, quick=F
 
 
 def want(scene: Scene) -> Want:
-    """The graph below the selected token, with the edges that reach the threshold."""
+    """The request for the graph below the selected token, with the edges that reach the chosen threshold."""
     return Want(_FLOW, (scene.token, float(scene.state.view.flow)))
 
 
@@ -54,7 +55,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """The graph: tokens across, layers from the embeddings up to the last block."""
+    """The view: the graph, tokens from left to right, layers from the embeddings at the bottom to the last block."""
     found: Flow | None = scene.made(want(scene))
     title = Phrase("What made the last vector of {1}", token_name(scene, scene.token))
     if found is None:
@@ -82,7 +83,7 @@ def _graph(scene: Scene, found: Flow) -> GraphPanel:
     )
     layers = [f"{n} {part}" for n in range(scene.config.n_layer) for part in ("mid", "post")]
     return GraphPanel(
-        title=Phrase("{1} lines of {2} % or more", Count(len(strands)), f"{100 * found.threshold:g}"),
+        title=Phrase("{1} edges of {2} % or more", Count(len(strands)), f"{100 * found.threshold:g}"),
         note=joined(
             " · ",
             (
@@ -107,7 +108,7 @@ def nodes_of(found: Flow) -> tuple[tuple[int, ...], ...]:
 
 
 def edges_of(found: Flow) -> tuple[tuple[int, ...], ...]:
-    """The cell index of each edge: level and position of the upper node, position of the lower one, and the kind."""
+    """The cell index of each edge: level and position of its upper node, position of its lower node, and its kind."""
     nodes, kinds = nodes_of(found), list(_KINDS)
     return tuple(
         (*nodes[int(upper)], found.nodes[int(lower)].position, kinds.index(kind))
@@ -127,31 +128,31 @@ def level_of(tensor: str) -> int:
 def _shown(scene: Scene) -> Flow:
     found: Flow | None = scene.made(want(scene))
     if found is None:
-        raise ModelError("The flow is not computed yet for what is chosen now; try again when it is shown.")
+        raise ModelError("The flow is not computed yet for this token and threshold; try again when it is shown.")
     return found
 
 
 def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
-    """The graph, and the node or edge that a cell represents. Raises ModelError if there is none."""
+    """The graph, and the index in it of the node or edge that a cell stands for. Raises ModelError if there is none."""
     if cell.name not in (NODES, EDGES):
         raise ModelError(f"There is no {cell.name}; the flow has {NODES}[level, position] and {EDGES}[{_EDGE_AXES}].")
     found = _shown(scene)
-    there = nodes_of(found) if cell.name == NODES else edges_of(found)
-    if cell.index not in there:
-        below = f"the graph below {token_name(scene, found.position)}, of shares from {100 * found.threshold:g} % on"
-        raise ModelError(f"There is no {cell.name}{list(cell.index)} in {below}.")
-    return found, there.index(cell.index)
+    indices = nodes_of(found) if cell.name == NODES else edges_of(found)
+    if cell.index not in indices:
+        graph = f"the graph below {token_name(scene, found.position)} with edges of {100 * found.threshold:g} % or more"
+        raise ModelError(f"There is no {cell.name}{list(cell.index)} in {graph}.")
+    return found, indices.index(cell.index)
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a node or an edge: its share, and the vectors that it connects."""
+    """The readout of a cell: a node with its largest product of shares, or an edge with its share and its two ends."""
     found, n = _flow(scene, cell)
     if cell.name == NODES:
         node = found.nodes[n]
         edges = float(found.importance[found.upper == n].sum())
         others = sum(node.made_of.values())
         place = Phrase(
-            "the largest product of shares along a path from the top; {1}; {2} in lines below it, {3} in other parts",
+            "the largest product of shares along a path from the top; {1}; this node's edges: {2}, other parts: {3}",
             token_name(scene, node.position),
             percent(edges),
             percent(others),
@@ -159,17 +160,20 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         return Readout(percent(node.reached), node.tensor, place, inputs=(node.tensor,))
     upper, lower = (found.nodes[int(ends[n])] for ends in (found.upper, found.lower))
     kind, share = found.kinds[n], float(found.importance[n])
-    words = Phrase("{1} of {2} {3}", Phrase(kind.value), upper.tensor, token_name(scene, upper.position))
+    place = Phrase("{1} of {2} {3}", Phrase(kind.value), upper.tensor, token_name(scene, upper.position))
     if kind is Edge.ATTENTION:
         head = int(found.by_head[n].argmax())
-        most = percent(float(found.by_head[n, head]))
-        words = Phrase("{1}, from {2}; most by head {3}, {4}", words, token_name(scene, lower.position), head, most)
+        by_head = percent(float(found.by_head[n, head]))
+        place = Phrase("{1}, from {2}; most by head {3}, {4}", place, token_name(scene, lower.position), head, by_head)
     name = f"{upper.tensor} ← {lower.tensor}"
-    return Readout(percent(share), name, words, Phrase("share of the vector above"), inputs=(upper.tensor,))
+    return Readout(percent(share), name, place, Phrase("share of the vector above"), inputs=(upper.tensor,))
 
 
 def choose(scene: Scene, cell: Cell) -> State:
-    """The state after a click: the cell is opened, at the step that shows it and, for attention, its strongest head."""
+    """The state after a click on a node or an edge: its cell is opened, and the walk is at the step that shows it.
+
+    For an attention edge that is the pattern of the head with the largest share of the edge.
+    """
     found, n = _flow(scene, cell)
     tensor = found.nodes[n if cell.name == NODES else int(found.upper[n])].tensor
     layer, head = int(tensor.split(".")[1]), scene.state.head
@@ -182,7 +186,10 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited for a node or an edge: a vector or, for attention, a cell of its strongest head's pattern."""
+    """What can be edited for a node or an edge: a vector or, for an attention edge, an attention weight.
+
+    The weight is that of the head with the largest share of the edge.
+    """
     found, n = _flow(scene, cell)
     if cell.name == NODES:
         node = found.nodes[n]
@@ -198,7 +205,10 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """numpy lines that recompute the shares of a node or an edge. Raises ModelError for int8 weights."""
+    """numpy lines that recompute all shares of a node, by default the top one, or the share of an edge.
+
+    Raises ModelError for int8 weights.
+    """
     found, n = _flow(scene, cell) if cell is not None else (_shown(scene), 0)
     if cell is not None and cell.name == EDGES:
         return flow_opened.as_numpy(scene, found.nodes[int(found.upper[n])], found, n)
@@ -206,7 +216,10 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A node by all its parts; an edge by heads, with its share recomputed from the vectors."""
+    """The view of an opened node or edge.
+
+    It has the shares of all parts of a node, or the share of an edge, recomputed from the vectors.
+    """
     found, n = _flow(scene, cell)
     readout = describe(scene, cell)
     if cell.name == NODES:

@@ -45,7 +45,7 @@ _OTHERS = {
     "pos_embed": Phrase("position embedding"),
     "rounding": Phrase("rounding to int8"),
     EDIT: Phrase("what an edit put"),
-    "rest": Phrase("all lines below the threshold"),
+    "rest": Phrase("all edges below the threshold"),
 }
 
 
