@@ -1,4 +1,4 @@
-"""`logitscope models`: the library of models, without the window."""
+"""`logitscope models`: lists, downloads, adds, removes and checks models, as the window's dialog of models does."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from desktop_app.core.library.progress import Progress
 
 
-_MOST_TOKENS = 1_000_000
+_MAX_TOKENS = 1_000_000
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand `arguments.action`; return the exit code, which is 1 if `check` finds a fault."""
     return {"list": _list, "get": _get, "add": _add, "remove": _remove, "check": _check}[arguments.action](arguments)
 
 
@@ -23,8 +24,8 @@ def _list(arguments: argparse.Namespace) -> int:
     from desktop_app.core.library.progress import in_bytes
     from desktop_app.gpt2.errors import LogitscopeError
 
-    if not 1 <= arguments.tokens <= _MOST_TOKENS:
-        raise LogitscopeError(f"--tokens {arguments.tokens} is out of range; choose from 1 to {_MOST_TOKENS}.")
+    if not 1 <= arguments.tokens <= _MAX_TOKENS:
+        raise LogitscopeError(f"--tokens {arguments.tokens} is out of range; choose from 1 to {_MAX_TOKENS}.")
     rows = list_models()
     if arguments.json:
         import json
@@ -65,10 +66,12 @@ def _list(arguments: argparse.Namespace) -> int:
     widths = [max(len(line[n]) for line in lines) for n in range(6)]
     for line in lines:
         cells = [
-            cell.rjust(w) if 0 < n < 5 else cell.ljust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))
+            # The columns between name and state hold numbers.
+            cell.rjust(w) if 0 < n < 5 else cell.ljust(w)
+            for n, (cell, w) in enumerate(zip(line, widths, strict=True))
         ]
         print(shown("  ".join(cells).rstrip()))
-    print(f"Memory is for a text of {arguments.tokens:,} tokens. --model takes the names of the first column.")
+    print(f"Memory is for a text of {arguments.tokens:,} tokens. --model accepts the names in the first column.")
     return 0
 
 
@@ -81,14 +84,14 @@ def _get(arguments: argparse.Namespace) -> int:
     names = [full_name(parse_hub_name(name)) for name in arguments.name]
     for name in names:
         with ProgressLine(stay=True) as line:
-
+            # `line` is a default so that the function has this model's line, not that of a later one.
             def show(progress: "Progress", line: ProgressLine = line) -> None:
                 share = progress.done / progress.total if progress.total else 0.0
                 line.show(progress.words(), share, at_once=progress.held)
 
             folder = load_download()(name, show)
-        print(shown(f"{name} is here: {folder}"))
-    print(shown(f"open it with: {program()} --model {names[-1]}"))
+        print(shown(f"{name} is on this machine: {folder}"))
+    print(shown(f"Open {names[-1]} with: {program()} --model {names[-1]}"))
     return 0
 
 
@@ -98,7 +101,7 @@ def _add(arguments: argparse.Namespace) -> int:
     if not arguments.folder.is_dir():
         raise ModelError(f"{arguments.folder} is not a folder; give the one that holds config.json and the weights.")
     remember_folder(arguments.folder)
-    print(shown(f"{arguments.folder.absolute()} is in the list."))
+    print(shown(f"{arguments.folder.absolute()} is in the list of models."))
     return 0
 
 
@@ -113,7 +116,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from desktop_app.core.library.find import find_model
     from desktop_app.gpt2.diagnosis import diagnose
 
-    findings = diagnose(find_model(arguments.model))
-    for words in findings.lines(everything=arguments.all):
-        print(shown(words))
-    return 1 if findings.faults else 0
+    diagnosis = diagnose(find_model(arguments.model))
+    for line in diagnosis.lines(everything=arguments.all):
+        print(shown(line))
+    return 1 if diagnosis.faults else 0

@@ -1,7 +1,7 @@
-"""The log: a file in the platform's state folder and the last lines in memory, with every uncaught exception.
+"""Logging to a file, including uncaught exceptions; the last lines are also held in memory.
 
-Modules log to `logging.getLogger(__name__)`. The records are kept only in a program (`started`); in a user's script the
-logging module handles them as the script configures it. What is kept contains no prompt and no secret (private.py).
+Modules log to `logging.getLogger(__name__)`. The program stores their records while `started` is active, without
+prompts and secrets (private.py). In a user's script the logging module handles them as the script configures it.
 """
 
 import logging
@@ -22,56 +22,59 @@ from desktop_app.gpt2.errors import LogitscopeError
 
 LEVELS = ("debug", "info", "warning", "error")
 LINES = 500
-"""How many lines are kept in memory."""
+"""How many lines are held in memory."""
 
 _ROOT = "desktop_app"
 _FILE_BYTES = 1 << 20
-_OLDER = 2
-"""How many full files are kept in addition to the one being written."""
+"""The size from which a file is full, and a new one is begun."""
+
+_FULL_FILES = 2
+"""How many full files are retained in addition to the one being written."""
 
 _REPEATS = 3
-"""How often one fault is logged in full: a view that fails at every repaint would soon fill the log by itself."""
+"""How often the same fault is logged with its traceback: one at every repaint would otherwise soon fill the log."""
 
 log = logging.getLogger(__name__)
 
 
 def log_file() -> Path:
-    """Where the log is written."""
+    """The path of the file that is being written."""
     return user_state_path("logitscope", appauthor=False) / "logitscope.log"
 
 
 def recent() -> list[str]:
-    """The last lines, oldest first; none if no log was started."""
-    return list(_now.lines) if _now is not None else []
+    """The last lines that this process logged, oldest first; none if it stores no log."""
+    return list(_recorder.lines) if _recorder is not None else []
 
 
 def last_of_file() -> list[str]:
-    """The last lines of the file, including those of other processes and earlier runs; none if there is no file."""
+    """The last LINES lines of the file and the full one before it, of all processes and earlier runs, oldest first."""
     lines: deque[str] = deque(maxlen=LINES)
-    for path in (_older(1), log_file()):
-        with suppress(OSError):  # missing or unreadable: only the lines in memory are left
+    for path in (_file(1), _file(0)):
+        with suppress(OSError):  # a missing or unreadable file adds no lines
             lines.extend(path.read_text(encoding="utf-8", errors="replace").splitlines())
     return list(lines)
 
 
 def level() -> str | None:
-    """The log level, to pass on to workers; None if no log was started."""
-    return None if _now is None else logging.getLevelName(logging.getLogger(_ROOT).level).lower()
+    """The log level's name, for `start_in_worker`; None if this process stores no log."""
+    return None if _recorder is None else logging.getLevelName(logging.getLogger(_ROOT).level).lower()
 
 
 def set_level(name: str) -> None:
-    """Log records of this level (one of LEVELS) or above."""
+    """Log only records of the level `name` (one of LEVELS) and above."""
     logging.getLogger(_ROOT).setLevel(name.upper())
 
 
 @contextmanager
 def started(terminal: logging.Handler | None = None, level: str = "info") -> Iterator[None]:
-    """Log within this context, including every exception that a thread, a slot or a destructor does not catch.
+    """Within this context, store records of `level` and above, and any uncaught exception of a thread or destructor.
 
-    `terminal` gets the same records. If started twice, the first log continues. An exception that leaves the context is
-    logged and raised again.
+    `terminal`, if given, receives the same records. An Exception that leaves the context is logged and raised again: a
+    LogitscopeError or OSError at level info, since the caller reports it to the user, any other as an error. Inside
+    another such context this one does nothing.
     """
-    if _now is not None:
+    if _recorder is not None:
         yield
         return
     logger = logging.getLogger(_ROOT)
@@ -87,6 +90,7 @@ def started(terminal: logging.Handler | None = None, level: str = "info") -> Ite
         log.info("Ended: %s", reason, exc_info=reason.__cause__)
         raise
     except Exception:
+        # `raised` tells the terminal's handler that Python prints this exception itself.
         log.exception("The program ended with an error.", extra={"raised": True})
         raise
     finally:
@@ -97,85 +101,95 @@ def started(terminal: logging.Handler | None = None, level: str = "info") -> Ite
 
 
 def start_in_worker(level: str | None) -> None:
-    """In a worker process: log to the program's file until the process ends."""
-    if level is not None and _now is None:
+    """In a worker process, log to the program's file until the process ends.
+
+    `level` is what `level()` returned in the main process. Does nothing if it is None, or if this process logs already.
+    """
+    if level is not None and _recorder is None:
         _start(level)
         threading.excepthook, sys.unraisablehook = _uncaught_in_thread, _unraisable
 
 
 def _start(level: str) -> logging.Handler:
-    global _now  # noqa: PLW0603 - a process has one log
-    _now = _Recorder()
+    global _recorder  # noqa: PLW0603 - a process has one log
+    _recorder = _Recorder()
     logger = logging.getLogger(_ROOT)
-    logger.addHandler(_now)
+    logger.addHandler(_recorder)
     set_level(level)
-    return _now
+    return _recorder
 
 
 def _forget() -> None:
-    global _now  # noqa: PLW0603 - a process has one log
-    _now = None
+    global _recorder  # noqa: PLW0603 - a process has one log
+    _recorder = None
 
 
 class _Recorder(logging.Handler):
-    """Writes records to the file and keeps their lines. Opens the file for each, as other processes may rotate it."""
+    """Writes records to the log file, and holds their last LINES lines in memory.
+
+    The file is opened for each record: since the last one, another process may have renamed it and begun a new one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: deque[str] = deque(maxlen=LINES)
-        self._unwritable = ""
-        self._seen: dict[tuple[object, ...], int] = {}
+        self._write_error = ""
+        self._counts: dict[tuple[object, ...], int] = {}
         formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(process)d %(name)s: %(message)s")
         formatter.converter = time.gmtime
         formatter.datefmt = "%Y-%m-%dT%H:%M:%S"
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; a repeated fault in full only the first few times, then one line at the 4th, 8th, 16th ..."""
+        """Write a record. A repeated fault has its traceback three times, then one line at the 4th, 8th, 16th ..."""
         count = self._count(record)
         if count > _REPEATS:
-            if count & (count - 1):
+            if count & (count - 1):  # not a power of two
                 return
             record = logging.makeLogRecord(record.__dict__ | {"exc_info": None, "exc_text": None})
-            record.msg = f"{record.msg} (the same fault as before, {count} times by now)"
-        # Handlers share a record's formatted traceback; this handler works on a copy.
+            record.msg = f"{record.msg} (the same fault as before, {count} times so far)"
+        # `format` caches the traceback's text in the record, which other handlers would then use; it gets a copy.
         text = without_private(self.format(logging.makeLogRecord(record.__dict__)))
         self.lines.extend(text.split("\n"))
         self._write(text)
 
     def _count(self, record: logging.LogRecord) -> int:
-        """How often this fault has occurred, by its type and place; 0 for other records."""
+        """How often this exception, identified by its type and the line that raised it, has occurred; 0 for none."""
         trace = record.exc_info[2] if record.exc_info else None
         if not record.exc_info or trace is None:
             return 0
         while trace.tb_next is not None:
             trace = trace.tb_next
         key = (record.exc_info[0], trace.tb_frame.f_code, trace.tb_lineno)
-        self._seen[key] = self._seen.get(key, 0) + 1
-        return self._seen[key]
+        self._counts[key] = self._counts.get(key, 0) + 1
+        return self._counts[key]
 
     def _write(self, text: str) -> None:
+        """Append `text` to the file; if it is full, rename each file to the next age, which drops the oldest.
+
+        If the file cannot be written, the lines in memory say so, once for each reason.
+        """
         path = log_file()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{text}\n")
             if path.stat().st_size > _FILE_BYTES:
-                for number in range(_OLDER, 0, -1):
-                    before = _older(number - 1)
-                    if before.exists():
-                        before.replace(_older(number))
+                for age in range(_FULL_FILES, 0, -1):
+                    newer = _file(age - 1)
+                    if newer.exists():
+                        newer.replace(_file(age))
         except OSError as reason:
             words = f"The log file cannot be written: {path.parent}: {reason.strerror or reason}."
-            if words != self._unwritable:
-                self._unwritable = words
+            if words != self._write_error:
+                self._write_error = words
                 self.lines.append(without_private(words))
 
 
-def _older(number: int) -> Path:
-    """The log file (0), the full one before it (1), and so on."""
+def _file(age: int) -> Path:
+    """The path of the file that is being written (age 0), the full one before it (1), and so on."""
     path = log_file()
-    return path.with_name(f"{path.name}.{number}") if number else path
+    return path.with_name(f"{path.name}.{age}") if age else path
 
 
 def _uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
@@ -185,16 +199,17 @@ def _uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackT
         sys.__excepthook__(kind, fault, trace)
 
 
-def _uncaught_in_thread(of: threading.ExceptHookArgs) -> None:
-    if of.exc_value is not None and not isinstance(of.exc_value, SystemExit):
-        name = of.thread.name if of.thread is not None else "unknown"
-        log.error("The thread %s ended with an error.", name, exc_info=(of.exc_type, of.exc_value, of.exc_traceback))
+def _uncaught_in_thread(what: threading.ExceptHookArgs) -> None:
+    if what.exc_value is not None and not isinstance(what.exc_value, SystemExit):
+        name = what.thread.name if what.thread is not None else "unknown"
+        fault = (what.exc_type, what.exc_value, what.exc_traceback)
+        log.error("The thread %s ended with an error.", name, exc_info=fault)
 
 
-def _unraisable(of: Any) -> None:
-    if of.exc_value is not None:
-        about = f"{of.err_msg or 'A fault that could not be raised'}: {type(of.object).__qualname__}"
-        log.error("%s", about, exc_info=(of.exc_type, of.exc_value, of.exc_traceback))
+def _unraisable(what: Any) -> None:
+    if what.exc_value is not None:
+        fault = (what.exc_type, what.exc_value, what.exc_traceback)
+        log.error("%s: %s", what.err_msg or "Exception ignored in", type(what.object).__qualname__, exc_info=fault)
 
 
-_now: _Recorder | None = None
+_recorder: _Recorder | None = None

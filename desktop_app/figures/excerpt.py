@@ -1,4 +1,4 @@
-"""A part of a view for a figure: its main picture alone, chosen heads side by side, a range of tokens."""
+"""Reduces a view to the part that a figure shows: one of its panels, several heads side by side, a range of tokens."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,12 +29,18 @@ from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
 _POSITIONS = ("pos", "query", "key")
+"""The axes of tensors whose indices are positions in the text."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The part of a view to draw: its main picture alone (`panel`), or the panel with the title `only`; several
-    `heads` side by side; only `tokens`, from the first position up to, but not including, the second.
+    """The part of a view to draw; all of it by default. The options --panel, --head, --tokens and --only choose it.
+
+    - `panel`: only the main panel.
+    - `heads`: the main panels of these heads, side by side, instead of one head's view; empty for no such choice.
+    - `tokens`: only the rows and columns of the positions from the first number up to, but not including, the second;
+      where one is None, from the start or to the end of the text.
+    - `only`: only the panel with this title, or with a title that contains it; "" for all panels.
     """
 
     panel: bool = False
@@ -48,73 +54,88 @@ WHOLE = Excerpt()
 
 
 def read_heads(text: str) -> tuple[int, ...]:
-    """The heads of a list like "1" or "1,5,9". Raises ExportError."""
+    """The heads that "1" or "1,5,9" lists, each once. Raises ExportError if `text` is no such list."""
     if not re.fullmatch(r"\s*-?\d{1,4}\s*(,\s*-?\d{1,4}\s*)*", text):
-        raise ExportError(f"--head is {text[:40]!r}; it must be a head's number, or several like 1,5,9.", option="head")
+        raise ExportError(
+            f"--head is {text[:40]!r}; give one head by its number, or several, like 1,5,9.", option="head"
+        )
     return tuple(dict.fromkeys(int(part) for part in text.split(",")))
 
 
 def read_tokens(text: str) -> tuple[int | None, int | None]:
-    """The range given as "3:20", "3:" or ":20", as in Python: 20 is excluded. Raises ExportError."""
+    """The range of positions given as "3:20", "3:" or ":20", with None for an end that is left out.
+
+    As in a Python slice, position 20 is excluded. Raises ExportError if `text` is no such range, or an empty one.
+    """
     match = re.fullmatch(r"\s*(\d{1,7})?\s*:\s*(\d{1,7})?\s*", text)
     if match is None or match[1] is match[2] is None:
         raise ExportError(
-            f"--tokens is {text[:40]!r}; it must be a range of positions like 3:20 (20 left out).", option="tokens"
+            f"--tokens is {text[:40]!r}; give a range of positions, like 3:20 (20 is excluded).", option="tokens"
         )
     first, stop = (None if part is None else int(part) for part in match.groups())
     if first is not None and stop is not None and first >= stop:
         raise ExportError(
-            f"--tokens {text.strip()} has no token in it; the first number must be the smaller one.", option="tokens"
+            f"--tokens {text.strip()} contains no token; the first number must be less than the second.",
+            option="tokens",
         )
     return first, stop
 
 
 def within(wanted: tuple[int | None, int | None] | None, count: int) -> tuple[int, int] | None:
-    """The range in a text of `count` tokens; None for all of it. Raises ExportError if it exceeds the text."""
+    """`wanted` with its open ends filled in for a text of `count` tokens; None if that is the whole text.
+
+    `wanted` may be None, for the whole text. Raises ExportError if the range extends beyond the text.
+    """
     if wanted is None:
         return None
     first, stop = wanted[0] or 0, count if wanted[1] is None else wanted[1]
     if stop > count or first >= count:
         raise ExportError(
-            f"--tokens {first}:{stop} is outside the text's {count} tokens; they go from 0 to {count - 1}."
+            f"--tokens {first}:{stop} is outside the text's {count} tokens, which are at positions 0 to {count - 1}."
         )
     return None if (first, stop) == (0, count) else (first, stop)
 
 
 def titles_of(view: View) -> tuple[str, ...]:
-    """The titles of a view's panels, each once."""
+    """The titles of a view's panels, in their order and without repetitions."""
     return tuple(dict.fromkeys(panel.title for panel in panels_of(view.content) if panel.title))
 
 
 def panel_called(view: View, title: str) -> AnyPanel:
-    """The panel of that title, or of the only title that contains it. Raises ExportError, listing the titles."""
+    """The panel with this title, or with the only title that contains it; case is ignored.
+
+    Raises ExportError, which lists the titles, if no title or more than one matches.
+    """
     titles, wanted = titles_of(view), title.casefold().strip()
-    found = [own for own in titles if own.casefold() == wanted] or [own for own in titles if wanted in own.casefold()]
-    if len(found) != 1 or not wanted:
+    exact = [one for one in titles if one.casefold() == wanted]
+    matching = exact or [one for one in titles if wanted in one.casefold()]
+    if len(matching) != 1 or not wanted:
         raise ExportError(
-            f"No single picture of this figure is called {title[:60]!r}; there are: {'; '.join(titles) or 'none'}."
+            f"{title[:60]!r} does not name exactly one picture of this figure; the titles are: "
+            f"{'; '.join(titles) or 'none'}."
         )
-    return next(panel for panel in panels_of(view.content) if panel.title == found[0])
+    return next(panel for panel in panels_of(view.content) if panel.title == matching[0])
 
 
 def side_by_side(views: Mapping[int, View], tensors: Sequence[str], *, fixed: bool) -> Box:
-    """The main pictures of several heads' views, two or three in a row, each under its head.
+    """The main panels of several heads, two or three to a row, each with its head as the title.
 
-    They share a scale fitted to their values, unless their scales are `fixed`.
+    `views` is head -> its view of the same step, and `tensors` are the tensors of that step. The panels share a colour
+    scale fitted to their values; if `fixed`, each has the scale that it has in its view.
     """
-    found: list[AnyPanel] = []
+    panels: list[AnyPanel] = []
     for head, view in views.items():
         panel = replace(main_panel(view, tensors), title=Phrase("head {1}", head), note="")
-        found.append(replace(panel, beside=True) if isinstance(panel, GridPanel) else panel)
+        panels.append(replace(panel, beside=True) if isinstance(panel, GridPanel) else panel)
     if not fixed:
-        found = list(panels_of(_scaled(column(*found), Phrase("the heads shown"), together=True)))
-    across = 2 if len(found) in (2, 4) else 3
-    panels = found
-    return column(*(row(*panels[n : n + across]) for n in range(0, len(panels), across)))
+        panels = list(panels_of(_fitted(column(*panels), Phrase("the heads shown"), together=True)))
+    across = 2 if len(panels) in (2, 4) else 3
+    rows = [panels[n : n + across] for n in range(0, len(panels), across)]
+    return column(*(row(*in_row) for in_row in rows))
 
 
 def unmarked(view: View) -> View:
-    """The view without the outline of the selected token: in a paper, an outline that nobody chose would mislead."""
+    """The view with no token selected: in a paper, the outline of a token that nobody selected would mislead."""
 
     def walk(box: Box) -> Box:
         children = tuple(
@@ -127,30 +148,34 @@ def unmarked(view: View) -> View:
 
 
 def cut(view: View, tokens: tuple[int, int], config: Config, labels: Sequence[str], *, fixed: bool) -> View:
-    """The view with only the rows and columns of these tokens; scales are fitted to those unless they are `fixed`.
+    """The view with only the rows and columns of positions `tokens[0]` to `tokens[1]` - 1.
 
-    Raises ExportError if no rows of the view are tokens.
+    `labels` are those of all tokens of the text. Colour scales are fitted to the rows and columns that remain; if
+    `fixed`, they stay as they are. Raises ExportError if no panel has rows, columns or chips for these positions.
     """
     span = range(*tokens)
     changed: list[AnyPanel] = []
 
     def walk(box: Box) -> Box:
-        children = tuple(walk(c) if isinstance(c, Box) else one(c) for c in box.children)
+        children = tuple(walk(c) if isinstance(c, Box) else reduced(c) for c in box.children)
         return replace(box, children=children, wide=None if box.wide is None else walk(box.wide))
 
-    def one(panel: AnyPanel) -> AnyPanel:
-        found = _cut_panel(panel, span, config, labels)
-        if found is not panel:
-            changed.append(found)
-        return found
+    def reduced(panel: AnyPanel) -> AnyPanel:
+        part = _cut_panel(panel, span, config, labels)
+        if part is not panel:
+            changed.append(part)
+        return part
 
     content = walk(view.content)
     if not changed:
-        raise ExportError("--tokens is for views with a row for each token, and this one has none; leave it out.")
-    return replace(view, content=content if fixed else _scaled(content, Phrase("the tokens shown")))
+        raise ExportError(
+            "--tokens is for views with a row or column for each token, and this one has none; leave it out."
+        )
+    return replace(view, content=content if fixed else _fitted(content, Phrase("the tokens shown")))
 
 
 def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[str]) -> AnyPanel:
+    """The panel with only the positions in `span`; `panel` itself if it shows no positions, or none in `span`."""
     if isinstance(panel, TokensPanel):
         chips = tuple(chip for chip in panel.chips if chip.position in span)
         added = sum(chip.position >= len(panel.chips) - panel.added for chip in chips)
@@ -164,37 +189,37 @@ def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[st
     for axis, positions in ((values.ndim - 2, rows), (values.ndim - 1, columns)):
         if positions is None:
             continue
-        kept = [n for n, position in enumerate(positions) if position in span]
-        if not kept:
+        chosen = [n for n, position in enumerate(positions) if position in span]
+        if not chosen:
             return panel
-        values = values.take(kept, axis)
+        values = values.take(chosen, axis)
         if source is not None:
-            source = _shifted(source, axis == panel.values.ndim - 2, kept, positions)
+            source = _source_of_part(source, axis == panel.values.ndim - 2, chosen, positions)
     fields: dict[str, Any] = {"values": values, "source": source}
     if not isinstance(panel, MultiplesPanel):
         if isinstance(panel, MapPanel) and panel.positions:
-            kept = [n for n, position in enumerate(panel.positions) if position in span]
-            fields["row_labels"] = tuple(panel.row_labels[n] for n in kept)
-            fields["positions"] = tuple(panel.positions[n] for n in kept)
+            chosen = [n for n, position in enumerate(panel.positions) if position in span]
+            fields["row_labels"] = tuple(panel.row_labels[n] for n in chosen)
+            fields["positions"] = tuple(panel.positions[n] for n in chosen)
             return replace(panel, **fields)
         name = "row_labels" if isinstance(panel, MapPanel) else "labels"
-        last = span.stop >= len(getattr(panel, name))
-        chosen = panel.selected
+        to_the_end = span.stop >= len(getattr(panel, name))
+        selected = panel.selected
         fields[name] = getattr(panel, name)[span.start : span.stop]
         fields["first"] = panel.first + span.start
-        fields["fresh"] = panel.fresh if last else 0
-        fields["selected"] = chosen - span.start if chosen is not None and chosen in span else None
+        fields["fresh"] = panel.fresh if to_the_end else 0
+        fields["selected"] = selected - span.start if selected is not None and selected in span else None
     return replace(panel, **fields)
 
 
 def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> Sequence[int] | None:
-    """The positions that a picture's rows or columns represent; None if they are not positions."""
+    """The positions that the rows (`axis` "row") or columns ("col") of a panel stand for; None if for other things."""
     if axis == "row" and isinstance(panel, MapPanel) and panel.positions:
         return panel.positions
     count = panel.values.shape[-2 if axis == "row" else -1]
-    if panel.source is None:  # made from several tensors: identified by the labels of its rows
-        known = isinstance(panel, MapPanel) and axis == "row" and panel.row_labels == tuple(labels[:count])
-        return range(count) if known else None
+    if panel.source is None:  # computed from several tensors: its rows are positions if their labels are the tokens'
+        labelled = isinstance(panel, MapPanel) and axis == "row" and panel.row_labels == tuple(labels[:count])
+        return range(count) if labelled else None
     table = tensor_table(config)
     axes = table[panel.source.name].axes if panel.source.name in table else ()
     if not any(i == axis and a in _POSITIONS for i, a in zip(panel.source.index, axes, strict=False)):
@@ -204,46 +229,53 @@ def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> 
     return listed if listed is not None else range(first, first + count)
 
 
-def _shifted(source: Source, down: bool, kept: Sequence[int], positions: Sequence[int]) -> Source:
-    """The source of a picture reduced to the `kept` rows (or columns)."""
+def _source_of_part(source: Source, of_rows: bool, chosen: Sequence[int], positions: Sequence[int]) -> Source:
+    """The source of a panel that is reduced to the `chosen` rows, or if not `of_rows` columns.
+
+    `positions` are those of all rows (columns) before that: a tuple if any are left out between them, else a range.
+    """
     listed = isinstance(positions, tuple)
-    if down:
-        rows = tuple(positions[n] for n in kept) if listed else None
-        return replace(source, rows=rows, first_row=source.first_row if listed else positions[kept[0]])
-    cols = tuple(positions[n] for n in kept) if listed else None
-    return replace(source, cols=cols, first_col=source.first_col if listed else positions[kept[0]])
+    if of_rows:
+        rows = tuple(positions[n] for n in chosen) if listed else None
+        return replace(source, rows=rows, first_row=source.first_row if listed else positions[chosen[0]])
+    cols = tuple(positions[n] for n in chosen) if listed else None
+    return replace(source, cols=cols, first_col=source.first_col if listed else positions[chosen[0]])
 
 
-def _scaled(content: Box, rule: str, *, together: bool = False) -> Box:
-    """The panels with scales fitted to their values; they share scales as before, or all share one if `together`."""
+def _fitted(content: Box, rule: str, *, together: bool = False) -> Box:
+    """The panels with colour scales fitted to their values; `rule` names these values next to the scale.
+
+    Panels that shared a scale share the fitted one, too; if `together`, so do those whose scales differ in limits only.
+    """
     groups: dict[Levels, list[Any]] = {}
-    for panel in {id(p): p for p in panels_of(content)}.values():
+    for panel in {id(p): p for p in panels_of(content)}.values():  # each once, though it may be in two layouts
         if isinstance(panel, GridPanel | MapPanel | MultiplesPanel | StripsPanel):
-            groups.setdefault(_shared(panel.levels, together), []).append(panel)
-    made = {key: _limits(panels, rule) for key, panels in groups.items()}
+            groups.setdefault(_scale_key(panel.levels, together), []).append(panel)
+    fitted = {key: _levels_of(panels, rule) for key, panels in groups.items()}
 
     def walk(box: Box) -> Box:
-        children = tuple(walk(c) if isinstance(c, Box) else one(c) for c in box.children)
+        children = tuple(walk(c) if isinstance(c, Box) else rescaled(c) for c in box.children)
         return replace(box, children=children, wide=None if box.wide is None else walk(box.wide))
 
-    def one(panel: AnyPanel) -> AnyPanel:
+    def rescaled(panel: AnyPanel) -> AnyPanel:
         if isinstance(panel, StripsPanel | MapPanel | GridPanel | MultiplesPanel):
-            return replace(panel, levels=made[_shared(panel.levels, together)])
+            return replace(panel, levels=fitted[_scale_key(panel.levels, together)])
         return panel
 
     return walk(content)
 
 
-def _shared(levels: Levels, together: bool) -> Levels:
-    """The key that panels with one scale have in common: it includes the limits, unless all panels share one scale."""
+def _scale_key(levels: Levels, together: bool) -> Levels:
+    """What is equal in panels that share a scale: their levels, or if `together` their levels without the limits."""
     return replace(levels, low=0, high=1, apart=0) if together else levels
 
 
-def _limits(panels: Sequence[Any], rule: str) -> Levels:
+def _levels_of(panels: Sequence[Any], rule: str) -> Levels:
+    """A colour scale of the kind that `panels` have, fitted to the values of all; of probabilities it stays 0 to 1."""
     arrays = [a for p in panels for a in ([s.values for s in p.strips] if isinstance(p, StripsPanel) else [p.values])]
     levels: Levels = panels[0].levels
     if levels.diverging:
         return diverging(*arrays, rule=rule)
-    if all(p.levels.high == 1 for p in panels):  # probabilities, from 0 to 1
+    if all(p.levels.high == 1 for p in panels):  # probabilities
         return levels
     return replace(levels, high=max(float(np.nanmax(a, initial=1e-6)) for a in arrays), rule=rule)

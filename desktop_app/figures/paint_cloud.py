@@ -1,4 +1,4 @@
-"""The painter of points in a plane: dots by kind, labels that fit, arrows between some points, and named axes."""
+"""Paints a cloud of points: dots coloured by kind, the labels that fit, arrows between points, and axis names."""
 
 from dataclasses import replace
 
@@ -10,53 +10,55 @@ from desktop_app.figures.paint_common import heading, heading_height
 from desktop_app.figures.theme import mix
 
 Extent = tuple[float, float]
-_LEAST, _WANTED = 220.0, 340.0
+# Lengths in design units: heights of the plane, of the legend and of an axis name; space between frame and points.
+_MIN_HEIGHT, _WANTED_HEIGHT = 220.0, 340.0
 _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0
-_BACK = 0.55  # strength of the other points where some of many are marked
-_FEW = 60  # up to this many points are drawn large
-_LABELLED = 4000  # up to this many points may have a label
-_WHOLE = (0.0, 0.0, 1.0, 1.0)
+_FADED = 0.55  # the share of their colour that unmarked points retain, over the background
+_FEW = 60  # up to this many points are drawn large, and never faded
+_LABELLED = 4000  # only the first so many visible points may have a label, besides marked ones
+_WHOLE = (0.0, 0.0, 1.0, 1.0)  # the window that shows all points
 
 
 def cloud_extent(panel: CloudPanel, _width: float, _page: Page) -> Extent:
-    """Least and wanted height: a legible plane, its axes and its legend."""
+    """The minimum and the wanted height in design units: of the heading, the plane, its x axis name and its legend."""
     fixed = heading_height(panel) + _AXIS * bool(panel.x_label) + _LEGEND * bool(panel.kinds)
-    return fixed + _LEAST, fixed + _WANTED
+    return fixed + _MIN_HEIGHT, fixed + _WANTED_HEIGHT
 
 
 def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
-    """Paint dots of each kind, arrows, labels, the axes' names below and at the side, and the colour legend."""
+    """Paint the panel: dots of each kind, arrows, labels, axis names below and at the left, and the legend of kinds."""
     body, theme = heading(panel, rect, page), page.theme
     foot = page.u(_AXIS) * bool(panel.x_label) + page.u(_LEGEND) * bool(panel.kinds)
     side = page.u(_AXIS) * bool(panel.y_label)
     box = body.inset(left=side, bottom=foot)
     page.fill(box, stroke=theme.line)
     x, y = _placed(panel, box.inset(*(page.u(_PAD),) * 4))
-    seen = (x >= box.x) & (x <= box.x + box.w) & (y >= box.y) & (y <= box.y + box.h)
+    visible = (x >= box.x) & (x <= box.x + box.w) & (y >= box.y) & (y <= box.y + box.h)
     many = len(x) > _FEW
-    radius = page.u(1.1 if seen.sum() > 2000 else 1.8 if many else 3)
+    radius = page.u(1.1 if visible.sum() > 2000 else 1.8 if many else 3)
     colours = _colours(panel, page)
-    if many and panel.marked:  # the others step back, so that the names of the marked points can be read over them
-        colours = [mix(colour, theme.background, _BACK) for colour in colours]
+    if many and panel.marked:  # fade the others, so that the labels of the marked points can be read over them
+        colours = [mix(colour, theme.background, _FADED) for colour in colours]
     kind = np.zeros(len(x), int) if panel.kind is None else panel.kind
     for n, colour in enumerate(colours):
-        own = (kind == n) & seen
-        own[list(panel.marked)] = False
-        if own.any():
-            page.marks.append(Dots(x[own], y[own], colour, radius))
+        of_kind = (kind == n) & visible
+        of_kind[list(panel.marked)] = False
+        if of_kind.any():
+            page.marks.append(Dots(x[of_kind], y[of_kind], colour, radius))
     for start, end in panel.arrows:
         _arrow(x[[start, end]], y[[start, end]], page)
-    along: list[tuple[int, Words | Dots]] = []
-    for at in panel.marked:
-        if seen[at]:
-            dot = Dots(x[[at]], y[[at]], theme.accent, max(radius, page.u(3)))
-            along.append((at, dot))
+    attached: list[tuple[int, Words | Dots]] = []  # marks that move with a point, each with that point
+    for point in panel.marked:
+        if visible[point]:
+            dot = Dots(x[[point]], y[[point]], theme.accent, max(radius, page.u(3)))
+            attached.append((point, dot))
             page.marks.append(dot)
-    along += _labels(panel, x, y, seen, box, page)
+    attached += _labels(panel, x, y, visible, box, page)
     if panel.moves:
         inner = box.inset(*(page.u(_PAD),) * 4)
         window = panel.window or _WHOLE
-        page.movable.append(Movable(box, (inner.w, inner.h), x, y, kind, tuple(colours), radius, tuple(along), window))
+        size = inner.w, inner.h
+        page.movable.append(Movable(box, size, x, y, kind, tuple(colours), radius, tuple(attached), window))
     if panel.x_label:
         page.words(box.x, box.y + box.h + page.u(11), panel.x_label, size=11, colour=theme.dim, room=box.w)
     if panel.y_label:
@@ -65,16 +67,16 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
             size=11, colour=theme.dim, angle=90,
         )  # fmt: skip
     _legend(panel, Rect(box.x, body.y + body.h - page.u(_LEGEND), box.w, page.u(_LEGEND)), page)
-    if seen.any():
-        shown, source = np.flatnonzero(seen), panel.source
-        if source is not None and not seen.all():
-            some = tuple(shown.tolist())
+    if visible.any():
+        shown, source = np.flatnonzero(visible), panel.source
+        if source is not None and not visible.all():
+            points = tuple(shown.tolist())
             source = (
-                replace(source, cols=some)
+                replace(source, cols=points)
                 if source.each is None
-                else replace(source, each=tuple(source.each[n] for n in some))
+                else replace(source, each=tuple(source.each[n] for n in points))
             )
-        ends = np.stack([x, y, x, y], 1)[shown]
+        ends = np.stack([x, y, x, y], 1)[shown]  # a point is a strand that ends where it begins
         page.cells.append(
             Strands(
                 box, 1, len(ends), np.zeros((1, len(ends))), source, panel.title,
@@ -84,92 +86,100 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
 
 
 def _placed(panel: CloudPanel, box: Rect) -> tuple[Array, Array]:
-    """Each point's place on the page; both axes have the same scale unless they are free."""
+    """The points' x and y [point] on the page, whose y axis points down.
+
+    The part of the plane that `panel.window` selects is centred in `box`, with the same scale on both axes; if
+    `panel.free`, each axis has the scale at which that part fills the box.
+    """
     points = np.asarray(panel.points, float).reshape(-1, 2)
     if not len(points):
         return np.zeros(0), np.zeros(0)
     low, high = points.min(0), points.max(0)
     if panel.window:
-        part = np.array(panel.window).reshape(2, 2)
-        low, high = low + part[0] * (high - low), low + part[1] * (high - low)
+        start, end = np.array(panel.window).reshape(2, 2)  # as fractions of the whole
+        low, high = low + start * (high - low), low + end * (high - low)
     size = np.maximum(high - low, 1e-12)
     scale = np.array([box.w, box.h]) / size
     if not panel.free:
         scale[:] = scale.min()
     middle = (low + high) / 2
-    off = (points - middle) * scale
-    return box.x + box.w / 2 + off[:, 0], box.y + box.h / 2 - off[:, 1]
+    from_middle = (points - middle) * scale
+    return box.x + box.w / 2 + from_middle[:, 0], box.y + box.h / 2 - from_middle[:, 1]
 
 
 def _colours(panel: CloudPanel, page: Page) -> list[str]:
+    """The colour of each kind; a single one if `panel.kind` is None, which means that all points are alike."""
     if panel.kind is None:
         return [page.theme.hues[panel.kinds[0][1]] if panel.kinds else page.theme.dim]
     return [page.theme.hues[hue] for _, hue in panel.kinds]
 
 
 def _arrow(x: Array, y: Array, page: Page) -> None:
-    """Draw an arrow that ends short of both points."""
-    along = np.array([x[1] - x[0], y[1] - y[0]])
-    length = float(np.hypot(*along))
+    """Draw an arrow from the first of two points to the second, short of both; none if they are too close together."""
+    forward = np.array([x[1] - x[0], y[1] - y[0]])
+    length = float(np.hypot(*forward))
     if length < page.u(16):
         return
-    along = along / length
-    aside, colour = np.array([-along[1], along[0]]), page.theme.ink
-    start, end = np.array([x[0], y[0]]) + page.u(6) * along, np.array([x[1], y[1]]) - page.u(6) * along
+    forward = forward / length
+    sideways, colour = np.array([-forward[1], forward[0]]), page.theme.ink
+    start, end = np.array([x[0], y[0]]) + page.u(6) * forward, np.array([x[1], y[1]]) - page.u(6) * forward
     page.path([start[0], end[0]], [start[1], end[1]], colour, page.u(1.4))
-    for way in (1, -1):
-        barb = end - page.u(8) * along + way * page.u(4) * aside
+    for side in (1, -1):
+        barb = end - page.u(8) * forward + side * page.u(4) * sideways
         page.path([end[0], barb[0]], [end[1], barb[1]], colour, page.u(1.4))
 
 
-def _labels(panel: CloudPanel, x: Array, y: Array, seen: Array, box: Rect, page: Page) -> list[tuple[int, Words]]:
-    """Labels of visible marked points, then of the others in order, unless a label would cover an earlier one.
+def _labels(panel: CloudPanel, x: Array, y: Array, visible: Array, box: Rect, page: Page) -> list[tuple[int, Words]]:
+    """Draw labels of visible points, marked ones first, then the others in order; return each point with its label.
 
-    Returns each with its point.
+    A label goes to the right of its point, else to the left, above or below: the first of these places that is within
+    the box and covers no arrow and no earlier label. If all four are ruled out, the point has no label.
     """
-    found: list[tuple[int, Words]] = []
+    drawn: list[tuple[int, Words]] = []
     theme, height = page.theme, page.u(13)
-    taken: set[tuple[int, int]] = set()
-    cell = page.u(6)
+    taken: set[tuple[int, int]] = set()  # squares of the page, [across, down], that arrows and labels occupy
+    square = page.u(6)
     for start, end in panel.arrows:
-        ways = (np.linspace(line[start], line[end], 200)[6:-6] / cell for line in (x, y))
-        taken |= {(int(i), int(j)) for i, j in zip(*ways, strict=True)}
+        # Squares along the arrow, except at its ends.
+        places = (np.linspace(line[start], line[end], 200)[6:-6] / square for line in (x, y))
+        taken |= {(int(i), int(j)) for i, j in zip(*places, strict=True)}
     marked = set(panel.marked)
-    others = (int(n) for n in np.flatnonzero(seen)[:_LABELLED] if n not in marked)
-    for n in (*(n for n in panel.marked if seen[n]), *others):
+    others = (int(n) for n in np.flatnonzero(visible)[:_LABELLED] if n not in marked)
+    for n in (*(n for n in panel.marked if visible[n]), *others):
         if not panel.labels or not panel.labels[n]:
             continue
-        words, bold = panel.labels[n], n in marked
-        width = page.width(words, size=11, mono=True, bold=bold) * (1 + page.slack)
+        text, bold = panel.labels[n], n in marked
+        width = page.width(text, size=11, mono=True, bold=bold) * (1 + page.slack)
         beside, above = page.u(6), page.u(13)
-        for left, at in (
+        for left, middle in (
             *((x[n] + beside, y[n]), (x[n] - beside - width, y[n])),
             *((x[n] - width / 2, y[n] - above), (x[n] - width / 2, y[n] + above)),
         ):
             inside = box.x + page.u(2) <= left and left + width <= box.x + box.w - page.u(2)
-            if not inside or not box.y + height / 2 <= at <= box.y + box.h - height / 2:
+            if not inside or not box.y + height / 2 <= middle <= box.y + box.h - height / 2:
                 continue
-            across = range(int(left / cell), int((left + width) / cell) + 1)
-            down = range(int((at - height / 2) / cell), int((at + height / 2) / cell) + 1)
-            place = {(i, j) for i in across for j in down}
-            if place & taken:
+            across = range(int(left / square), int((left + width) / square) + 1)
+            down = range(int((middle - height / 2) / square), int((middle + height / 2) / square) + 1)
+            needed = {(i, j) for i in across for j in down}
+            if needed & taken:
                 continue
-            taken |= place
+            taken |= needed
             colour = theme.accent if bold else mix(theme.ink, theme.background, 0.85)
-            page.words(left, at, words, size=11, mono=True, bold=bold, colour=colour)
-            drawn = page.marks[-1]
-            if isinstance(drawn, Words):
-                found.append((n, drawn))
+            page.words(left, middle, text, size=11, mono=True, bold=bold, colour=colour)
+            label = page.marks[-1]
+            if isinstance(label, Words):
+                drawn.append((n, label))
             break
-    return found
+    return drawn
 
 
 def _legend(panel: CloudPanel, rect: Rect, page: Page) -> None:
+    """Draw a dot and the name of each kind in one row, as many as there is room for."""
     x, y = rect.x, rect.y + rect.h / 2 + page.u(4)
-    for (words, _), colour in zip(panel.kinds, _colours(panel, page), strict=False):
+    for (name, _), colour in zip(panel.kinds, _colours(panel, page), strict=False):
         room = rect.x + rect.w - x - page.u(12)
         if room < page.u(30):
             break
         page.marks.append(Dots(np.array([x + page.u(4)]), np.array([y]), colour, page.u(3.5)))
         x += page.u(12)
-        x += page.words(x, y, words, size=11, colour=page.theme.dim, room=room) * (1 + page.slack) + page.u(14)
+        x += page.words(x, y, name, size=11, colour=page.theme.dim, room=room) * (1 + page.slack) + page.u(14)

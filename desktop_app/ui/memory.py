@@ -34,7 +34,7 @@ class Memory(QObject):
             room = frame.screen().availableSize()
             frame.resize(min(1440, room.width()), min(900, room.height() - 40))  # minus the title bar
         if frame.splitter.restoreState(splitter):
-            frame.splitter.keep()
+            frame.splitter.store_widths()
 
     def choose(
         self, *, theme: str | None = None, type_size: float | None = None, every_number: bool | None = None

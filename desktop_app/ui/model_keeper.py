@@ -63,7 +63,7 @@ class ModelKeeper(StateKeeper):
             self.state = self.fitted(self.scenes.with_text(there))
             if there.asked != self.state.asked:
                 self.history.record(there, self.state)
-                self.complain(f"{self._complaint} Undo brings its text to this model.".strip())
+                self.complain(f"{self._complaint} Undo opens its text with this model.".strip())
             self.state_changed.emit(self.state)
             self.scenes.request_soon()
 

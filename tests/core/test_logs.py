@@ -66,7 +66,7 @@ def test_a_fault_that_comes_again_and_again_leaves_room_for_others(kept):
         fault("again")
     lines = logs.recent()
     assert lines[0].endswith("before") and lines.count("ValueError: again") == 3
-    assert "the same fault as before, 512 times by now" in lines[-1]
+    assert "the same fault as before, 512 times so far" in lines[-1]
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(own_home, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def test_several_branches_are_fetched_together_and_are_one_model_with_a_range(fi
     for n in (1, 2):
         hub.add("owner/grown", tiny, revision=f"step-{n}", commit=f"{n:040x}")
     status, out, err = finish("models", "get", "owner/grown@step-1", "owner/grown@step-2")
-    assert status == 0 and out.count(" is here: ") == 2 and "--model owner/grown@step-2" in out, err
+    assert status == 0 and out.count(" is on this machine: ") == 2 and "--model owner/grown@step-2" in out, err
     status, out, _ = finish("models", "list")
     (line,) = [line for line in out.splitlines() if line.startswith("owner/grown")]
     assert line.startswith("owner/grown@step-2") and line.endswith("on this machine; 2 snapshots, steps 1 to 2")

@@ -9,7 +9,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolButton
 
 from desktop_app.figures.marks import Words
-from desktop_app.ui.autosave import KeepLane
+from desktop_app.ui.autosave import SaveLane
 from desktop_app.ui.deck_actions import DeckLane
 from desktop_app.ui.download_lane import DownloadLane
 from desktop_app.ui.lanes import FreeLane, Lane
@@ -38,7 +38,7 @@ class Desk:
 
         A deck, a download, freeing memory and autosave run in the background; tests of them wait with `until`.
         """
-        c, behind = self.c, (DeckLane, DownloadLane, FreeLane, KeepLane)
+        c, behind = self.c, (DeckLane, DownloadLane, FreeLane, SaveLane)
 
         def quiet():
             lanes = [lane for lane in self.window.findChildren(Lane) if not isinstance(lane, behind)]

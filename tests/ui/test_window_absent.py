@@ -130,7 +130,7 @@ def test_an_undo_to_another_text_of_a_model_that_is_gone_keeps_the_open_one_s(op
     desk.settle()
     assert desk.c.model.folder == tiny and desk.state.text == "of the tiny one" == desk.window.prompt.text()
     assert desk.scene.state.text == "of the tiny one"
-    assert str(place) in desk.trouble() and "Undo brings its text to this model" in desk.trouble()
+    assert str(place) in desk.trouble() and "Undo opens its text with this model" in desk.trouble()
     desk.window.do("undo")  # deliberately
     desk.settle()
     assert desk.state.text == "of my own model" == desk.scene.state.text and desk.c.model.folder == tiny

@@ -1,4 +1,4 @@
-"""The layout of a checkpoint's embeddings, cached on disk for the user: it is computed once for a set of weights."""
+"""The layout of a checkpoint's embeddings, cached in the user's cache folder: computed once for a set of weights."""
 
 import logging
 from pathlib import Path
@@ -16,43 +16,50 @@ from desktop_app.gpt2.session import Stop
 
 log = logging.getLogger(__name__)
 
-_FORM = "1"  # version of the computation: a new one invalidates the cache
+_VERSION = "1"  # of the computation in layout.py; increase it when results change, so that old files are not read
 
 
 def path_of(checkpoint: Checkpoint, without: int) -> Path:
-    """The path at which the layout of these weights is cached."""
+    """The cache file of the layout of these weights with `without` principal components left out."""
     folder = user_cache_path("logitscope", appauthor=False) / "maps"
-    return folder / f"{checkpoint.digest}-{without}-{_FORM}.npz"
+    return folder / f"{checkpoint.digest}-{without}-{_VERSION}.npz"
 
 
 def kept_layout(
     checkpoint: Checkpoint, table: Rows, *, stop: Stop | None = None, progress: Progress = unheard
 ) -> Layout:
-    """The layout from the cache, or computed and stored there. Raises Cancelled on a stop."""
+    """The layout of the rows of `table`, which are `checkpoint`'s embeddings: from the cache, or computed and cached.
+
+    If the cache cannot be written, a warning is logged. While the layout is computed, `progress` receives the share
+    done, from 0 to 1, and Cancelled is raised if `stop` is set.
+    """
     path = path_of(checkpoint, len(table.left_out))
     found = _read(path, len(table.table))
     if found is None:
         found = compute(table, stop=stop, progress=progress)
-        kept = np.array([found.kept, found.kept_by_components])
+        shares = np.array([found.kept, found.kept_by_components])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_npz(path, ["places", "kept"], [found.places, kept], {})
+            write_npz(path, ["places", "kept"], [found.places, shares], {})
         except (OSError, LogitscopeError):
             log.warning("The map of the embeddings could not be stored in the cache.", exc_info=True)
     return found
 
 
 def _read(path: Path, count: int) -> Layout | None:
-    """The cached layout; None if there is none or the file is not valid."""
+    """The cached layout of `count` tokens; None if there is no file at `path`, or no valid layout of `count` tokens.
+
+    The array `places` is [token, (x, y)]; `kept` holds `Layout.kept` and `Layout.kept_by_components`.
+    """
     if not path.is_file():
         return None
     try:
-        kept = read_npz(path)
-        places, shares = kept["places"], kept["kept"]
+        arrays = read_npz(path)
+        places, shares = arrays["places"], arrays["kept"]
     except (OSError, ValueError, KeyError):
         log.warning("The cached map of the embeddings could not be read; it is computed again.", exc_info=True)
         return None
-    numbers = places.dtype.kind == shares.dtype.kind == "f"  # as they were written
-    if not numbers or places.shape != (count, 2) or shares.shape != (2,) or not np.isfinite(places).all():
+    real = places.dtype.kind == shares.dtype.kind == "f"  # the only kind that is ever written
+    if not real or places.shape != (count, 2) or shares.shape != (2,) or not np.isfinite(places).all():
         return None
     return Layout(places.astype(np.float64), float(shares[0]), float(shares[1]))
