@@ -6,10 +6,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from stream import PassageStream
 
 
 @dataclass
@@ -37,18 +40,6 @@ class Progress:
         self.book_rows, self.passage_rows, self.chunks = after.book_rows, after.passage_rows, after.chunks
 
 
-class Stream(Protocol):
-    """Rows of passages without end, in numbered chunks."""
-
-    chunks: int
-
-    def __next__(self) -> np.ndarray:
-        """Return the next row."""
-
-    def close(self) -> None:
-        """Stop making rows."""
-
-
 class Rows:
     """Serves rows of context + 1 ids, from books and passages in a fixed proportion, each epoch in a new order.
 
@@ -73,7 +64,7 @@ class Rows:
         new_line: int,
         seed: int,
         longest: int | None = None,
-        fresh: Stream | None = None,
+        fresh: PassageStream | None = None,
     ) -> None:
         self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
         self.share, self.context, self.seed, self.fresh = share, context, seed, fresh

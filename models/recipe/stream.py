@@ -1,4 +1,4 @@
-"""Passages that other processes make while training goes on, so that no passage is seen twice.
+"""Passages that other processes make while training goes on, so that no fixed set of them is repeated.
 
 Chunks of passages are computed side by side but served in their order: the same seed gives the same rows at whatever
 speed.
