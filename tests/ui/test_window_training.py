@@ -248,6 +248,12 @@ def test_the_slider_works_at_steps_of_the_walk_and_in_every_workspace(taught):
     check_everywhere(taught, list(snapshots(SORTER).values()), STEPS_OF_WALK + SPACES)
 
 
+def test_the_slider_works_on_the_learner_in_every_workspace(open_desk):
+    learner = bundled_models()["learner"]
+    desk = open_desk(learner, TEXT)
+    check_everywhere(desk, list(snapshots(learner).values()), STEPS_OF_WALK + SPACES)
+
+
 def test_branches_of_a_repository_are_fetched_and_have_the_slider_everywhere(desk, branches):
     for step, row in ((30, 30), (1000, 1000), (0, 1000)):
         dialog = fetch(desk, branches[step])
