@@ -517,6 +517,27 @@ def test_folders_that_are_added_at_once_are_all_kept(tmp_path):
     assert forget_folder(tmp_path / "3") and not forget_folder(tmp_path / "3")
 
 
+@pytest.mark.parametrize("where", ["models--o--n", "datasets--o--other"])
+@pytest.mark.parametrize("kind", ["sparse", "pipe", "link"])
+def test_a_removal_reads_no_ref_without_end(own_home, where, kind):
+    # huggingface_hub would read these to their end, which takes all memory, or waits forever.
+    (hub_cache() / "models--o--n" / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    storage = hub_cache() / where
+    (storage / "blobs").mkdir(parents=True)
+    with (storage / "blobs" / "x.incomplete").open("wb") as file:
+        file.truncate(64 << 30)
+    if kind == "link":
+        (storage / "refs").symlink_to("blobs")
+    else:
+        (storage / "refs").mkdir()
+        if kind == "pipe":
+            os.mkfifo(storage / "refs" / "main")
+        else:
+            (storage / "blobs" / "x.incomplete").rename(storage / "refs" / "main")
+    with pytest.raises(ModelError, match=rf"{where}/refs.*nothing was removed; delete .*models--o--n by hand"):
+        remove_model("o/n")
+
+
 def test_a_ref_that_is_no_text_does_not_end_a_removal_in_a_traceback(own_home):
     refs = hub_cache() / "models--o--n" / "refs"
     refs.mkdir(parents=True)

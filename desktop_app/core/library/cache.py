@@ -20,6 +20,8 @@ from desktop_app.gpt2.stored import INDEX, read_index
 
 log = logging.getLogger(__name__)
 
+_REF_LIMIT = 64  # bytes; a commit hash has 40
+
 
 def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
     """The folder in which huggingface_hub caches repositories, from the same environment variables as it uses."""
@@ -79,6 +81,17 @@ def cached_models() -> Iterator[Cached]:
                 # To fetch the rest, the hub needs the full commit hash.
                 commit = folder.name if missing else folder.name[:7]
                 yield Cached(HubName(repository, named.get(folder.name, commit)), folder, missing)
+
+
+def strange_ref() -> Path | None:
+    """The first file among the refs of any repository in the cache that is too long for a commit, or not a file.
+
+    A program that reads every ref whole would run out of memory, or wait forever.
+    """
+    for path in hub_cache().glob("*/refs/**/*"):
+        if not path.is_dir() and not (_is_file(path) and _size(path) <= _REF_LIMIT):
+            return path
+    return None
 
 
 def partial_bytes(repository: str) -> int:
@@ -145,9 +158,9 @@ def _refs(storage: Path) -> dict[str, str]:
 
 
 def _start_of(path: Path) -> str:
-    """The first 64 bytes of a file as text: all of a commit hash, and of anything longer enough to be rejected."""
+    """The start of a file as text: all of a commit hash, and of anything longer enough to be rejected."""
     with path.open("rb") as file:
-        return file.read(64).decode("ascii", "replace")
+        return file.read(_REF_LIMIT).decode("ascii", "replace")
 
 
 def _is_gpt2(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.library.cache import bytes_below, hub_cache, repository_folder
+from desktop_app.core.library.cache import bytes_below, hub_cache, repository_folder, strange_ref
 from desktop_app.core.library.find import as_path, full_name
 from desktop_app.core.library.folders import forget_folder
 from desktop_app.core.library.progress import in_bytes
@@ -83,13 +83,19 @@ def _scan(name: HubName) -> HFCacheInfo:
     # This imports a network client, which the window starts without.
     from huggingface_hub import scan_cache_dir
 
+    if (ref := strange_ref()) is not None:
+        raise _unexpected(str(ref), name)
     try:
         scan = scan_cache_dir(hub_cache())
     except ValueError as reason:
         # Some repository has a ref that is not text, or a folder that huggingface_hub did not write.
-        raise ModelError(
-            f"The cache {hub_cache()} contains something unexpected ({type(reason).__name__}), so nothing was "
-            f"removed; delete {repository_folder(name.repository)} by hand."
-        ) from reason
+        raise _unexpected(type(reason).__name__, name) from reason
     own = (r for r in scan.repos if r.repo_type == "model" and r.repo_id == name.repository)
     return replace(scan, repos=frozenset(own))
+
+
+def _unexpected(what: str, name: HubName) -> ModelError:
+    return ModelError(
+        f"The cache {hub_cache()} contains something unexpected ({what}), so nothing was removed; delete "
+        f"{repository_folder(name.repository)} by hand."
+    )
