@@ -14,6 +14,8 @@ from desktop_app.gpt2.files import whole_file
 
 LIMIT = 2 << 30  # bytes of all arrays of a file that is read
 
+_KINDS = "biufU"  # what is ever written; others, as complex numbers and dates, would be converted with a warning
+
 ABOUT = "about"
 """The entry that holds the metadata, as JSON in a zero-dimensional string array."""
 
@@ -42,7 +44,9 @@ def read_npz(path: Path, *, limit: int = LIMIT) -> dict[str, NDArray[Any]]:
             found = {}
             for item in archive.infolist():
                 with archive.open(item) as member:
-                    found[item.filename.removesuffix(".npy")] = npy.read_array(member, allow_pickle=False)
+                    found[item.filename.removesuffix(".npy")] = array = npy.read_array(member, allow_pickle=False)
+                if array.dtype.kind not in _KINDS:
+                    raise ValueError(f"an array of {array.dtype}, where numbers or text are expected")
             return found
     except (OSError, ValueError):
         raise

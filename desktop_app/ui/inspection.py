@@ -160,13 +160,13 @@ class Inspection(QObject):
                 view = view_of(scene, cell)
                 named = cell.index and cell.name != PROBABILITY and not unready(scene, cell)
                 readout = readout_of(scene, cell) if named else None
+                # A cell of a workspace is named after what it stands for.
+                own = {c for c in path if c.index and workspace_of(scene, c) is not None and not unready(scene, c)}
+                names = {c: readout_of(scene, c).name for c in own}
             except LogitscopeError:
-                if self._controller.is_current:
+                if self._controller.is_current and not self._controller.pending:
                     raise
-                return  # the path is of the text whose pass is running; it is shown or dropped after that
-            # A cell of a workspace is named after what it stands for.
-            own = {c for c in path if c.index and workspace_of(scene, c) is not None and not unready(scene, c)}
-            names = {c: readout_of(scene, c).name for c in own}
+                return  # the path is of a text whose pass was asked for; it is shown or dropped after the pending one
             self._inspector.show_path(path, view, self._theme, self._scale, names)
         self._tabs.show_readout(readout)
 

@@ -187,3 +187,7 @@ class LoadLane(Lane):
             return Doubt(folder, words, then) if words else open_model(folder, self.stage.emit, stop, int8=int8)
 
         self.submit(work)
+
+    def close(self) -> None:
+        super().close()
+        self.shelf.keep_only(set())

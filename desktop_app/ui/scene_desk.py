@@ -109,14 +109,7 @@ class SceneDesk(QObject):
             model.engine.check_ids(asked.ids)
         except LogitscopeError as reason:
             self.passes.cancel()
-            self.given_up.emit()
-            if self._passes is None and self.scene is not None:
-                # What the previous model computed does not apply to this one.
-                self.scene = None
-                self.opened_kept.emit(())
-                self.scene_changed.emit(None)
-            self.freeing.free_soon()
-            self.trouble.emit(str(reason))
+            self._give_up(str(reason))
             return
         self.trouble.emit("")
         self._asked = state
@@ -146,10 +139,18 @@ class SceneDesk(QObject):
         self.freeing.free_soon(prepared.model.engine.give_back)
         self.answered.emit()
 
-    def _on_pass_failed(self, words: str) -> None:
+    def _give_up(self, words: str) -> None:
+        """Say why there is no pass of the current text; the view keeps an earlier one only if it is this model's."""
         self.given_up.emit()
+        if self._passes is None and self.scene is not None:
+            self.scene = None
+            self.opened_kept.emit(())
+            self.scene_changed.emit(None)
         self.freeing.free_soon()
         self.trouble.emit(words)
+
+    def _on_pass_failed(self, words: str) -> None:
+        self._give_up(words)
         if self.model is not None and self.model.checkpoint.is_rewritten():
             self.rewritten.emit()
         elif self.guests.drop_rewritten():
@@ -210,8 +211,10 @@ class SceneDesk(QObject):
 
     @property
     def is_current(self) -> bool:
-        """Whether the scene belongs to the current prompt; False while its pass runs, or if it cannot be run."""
-        return self.scene is not None and self.scene.state.asked == self._state().asked
+        """Whether the scene is the open model's on the current prompt; False while its pass runs or cannot be run."""
+        if self.scene is None or self.model is None or self.scene.checkpoint is not self.model.checkpoint:
+            return False
+        return self.scene.state.asked == self._state().asked
 
     @property
     def step(self) -> Step | None:

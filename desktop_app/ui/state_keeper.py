@@ -127,7 +127,7 @@ class StateKeeper(QObject):
 
     @property
     def is_current(self) -> bool:
-        """Whether the scene belongs to the current prompt; False while its pass runs, or if it cannot be run."""
+        """Whether the scene is the open model's on the current prompt; False while its pass runs or cannot be run."""
         return self.scenes.is_current
 
     # Steps

@@ -292,3 +292,16 @@ def test_pressing_append_again_and_again_loses_nothing_that_was_shown(desk):
     ids = desk.scene.trace.ids
     assert 1 <= len(desk.state.appended) <= 8 and ids[10:] == desk.state.appended
     assert desk.state.draws == len(desk.state.appended)
+
+
+def test_a_token_drawn_from_a_models_earlier_weights_is_not_appended(open_desk, tmp_path):
+    """Between the opening of a model that has been trained on and its first pass, the view shows the earlier one."""
+    folder = write_checkpoint(tmp_path / "trained on", BYTES)
+    desk = open_desk(folder, "Hello, you")
+    write_checkpoint(tmp_path / "later", BYTES, seed=1)
+    (tmp_path / "later" / "model.safetensors").replace(folder / "model.safetensors")
+    desk.c.model_changed.connect(lambda _model: desk.c.append_drawn())
+    desk.c.open_model(folder)
+    desk.settle()
+    assert desk.scene.checkpoint is desk.c.model.checkpoint
+    assert desk.state.appended == () and not desk.trouble()

@@ -1,12 +1,16 @@
 """An opened number: its operands, going to them and back, and the same number whatever happens around it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
 from desktop_app.core.intents import Evidence, GoTo, ShowHead
 from desktop_app.core.levels import number
+from desktop_app.core.opening.cells import Cell
 from desktop_app.figures.marks import Words
+from desktop_app.gpt2.engine import Engine
 from tests.ui.driver import CTRL
 
 
@@ -216,3 +220,31 @@ def test_the_link_to_the_evidence_of_a_head_leads_there(desk):
     desk.click(inside, link.rect.x + 5 + at.x(), link.rect.y + link.rect.h / 2 + at.y())
     desk.settle()
     assert desk.state.workspace == "evidence" and desk.state.layer == 1 and desk.state.view.evidence == "heads"
+
+
+def test_a_number_opened_for_a_longer_text_that_is_taken_back_before_its_pass_does_no_harm(desk):
+    """As by the stop of a story and undo: the shown text is the current one again, but lacks the opened number."""
+    desk.c.set(replace(desk.state, text="Hello, you all", opened=(Cell("blocks.0.resid_pre", (12, 0)),)))
+    desk.c.undo()
+    assert desk.c.is_current and desk.c.path
+    desk.window.resize(1800, 1000)  # redraws everything in larger type, before the event loop comes to the pass
+    assert desk.window.appearance.scale > 1
+    desk.settle()
+    assert not desk.c.path and not desk.window.inspector.isVisible()
+    assert desk.words() and not desk.trouble()
+
+
+def test_when_the_first_pass_of_a_model_fails_nothing_of_the_model_before_is_shown_in_its_name(
+    desk, other, monkeypatch
+):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Engine, "run", fails)
+    desk.c.open_model(other)
+    desk.settle()
+    assert desk.c.model.folder == other and "not enough memory" in desk.trouble()
+    assert desk.scene is None and not desk.words()
+    monkeypatch.undo()
+    desk.write("AB")
+    assert desk.scene.checkpoint is desk.c.model.checkpoint and desk.words() and not desk.trouble()
