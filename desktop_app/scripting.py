@@ -1,4 +1,4 @@
-"""Logitscope in a script or a notebook: open a model, run a text, read tensors, draw figures, take predictions apart.
+"""Logitscope in a script or a notebook: open a model, run a text, read tensors, draw figures, analyse predictions.
 
 Scripts import it as `logitscope`:
 
@@ -11,7 +11,8 @@ Scripts import it as `logitscope`:
     run.attribute(" mat").contribution              # what each part adds to the logit of " mat"
     model.run("The cat sat on the", edits=["blocks.0.attn.z[3]=0"])  # without head 3 of block 0
 
-Nothing is downloaded and no window is needed. What cannot be done raises LogitscopeError with a one-sentence reason.
+Nothing is downloaded, and no window is needed. If something cannot be done, LogitscopeError gives the reason in one
+sentence.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,8 +71,8 @@ def open_model(name: str | PathLike[str] = "bundled", *, int8: bool = False) -> 
 
     Args:
         name: a bundled model ("bundled", "sorter"), a checkpoint's folder, or `owner/name` of a model that was
-            downloaded from the Hugging Face Hub before (`logitscope models get`).
-        int8: whether to round the weights to int8; the results then differ from the exact ones.
+            downloaded from the Hugging Face Hub before (by `logitscope models get`).
+        int8: whether to round the weights to int8; results then differ from those of the float32 weights.
 
     Raises:
         LogitscopeError: the model is not on this machine, or cannot be used; the message says why and what to do.
@@ -80,7 +81,7 @@ def open_model(name: str | PathLike[str] = "bundled", *, int8: bool = False) -> 
 
 
 class Model:
-    """An opened model. `open_model` makes it."""
+    """An opened model, as returned by `open_model`."""
 
     def __init__(self, opened: OpenedModel) -> None:
         self._opened = opened
@@ -99,9 +100,10 @@ class Model:
         return self._opened.config
 
     def weight(self, name: str, *, head: int | None = None) -> Array:
-        """A weight by its name ("blocks.0.attn.W_Q", or "unembed.W_U" [d_vocab, d_model]), or the part of one head.
+        """A weight by its name ("blocks.0.attn.W_Q", or "unembed.W_U" [d_vocab, d_model]), or one head's part of it.
 
-        Read-only float32, as the model computes with it. Raises ModelError if there is no such weight or head.
+        The array is read-only float32, with the numbers that the model computes with. Raises ModelError if there is no
+        such weight or head.
         """
         part = find_part(self.config, name, head)
         found = part.of(self._opened.checkpoint.weights[part.weight]).view()
@@ -119,18 +121,18 @@ class Model:
         mask: str = CAUSAL,
         other: str | None = None,
     ) -> "Run":
-        """Compute the forward pass over a text, or over token ids, with edits if any are given.
+        """Compute the forward pass over a text or over token ids, optionally with edits.
 
         Args:
-            text: the prompt; give this or `ids`.
+            text: the prompt; give either this or `ids`.
             ids: the prompt as token ids.
             bos: whether to begin with the model's beginning-of-text token; by default as its tokenizer says.
             prefix_space: whether to put a space in front of the text; by default as its tokenizer says.
-            edits: changes to the pass, made in this order: "SITE[INDEX]=VALUE" puts VALUE there, `*=` multiplies by it
-                and `+=` adds it, as with `--edit`. "blocks.1.attn.z[2]=0" mutes head 2 of block 1;
-                "blocks.0.attn.scaled[1, 5, 0]=-inf" keeps head 1 from attending from query 5 to key 0. VALUE may be
-                `mean`, or another of the sources that docs/what-if.md names.
-            mask: which keys a query sees, like "window:16"; GPT-2's by default.
+            edits: changes to the pass, applied in this order and written as for `--edit`: "SITE[INDEX]=VALUE" replaces
+                numbers by VALUE, `*=` multiplies them by it, and `+=` adds it. "blocks.1.attn.z[2]=0" ablates head 2
+                of block 1; "blocks.0.attn.scaled[1, 5, 0]=-inf" stops head 1 from attending from query 5 to key 0.
+                VALUE may also be `mean`, or another of the sources that docs/what-if.md names.
+            mask: which keys a query sees, like "window:16"; by default GPT-2's causal mask.
             other: another prompt, from which edits may take values.
 
         Raises:
@@ -148,9 +150,9 @@ class Model:
         return Run(self, model.engine.trace(given, edits=made, mask=named), state, from_ids=ids is not None)
 
     def token(self, given: str | int) -> int:
-        """The id of a token by its text, with its space (" Paris"), or by its id.
+        """The id of a token that is given by its text, including the space (" Paris"), or by its id.
 
-        Raises TokenizerError where a text is not one token, ModelError for an id that does not exist.
+        Raises TokenizerError if a text is not exactly one token, ModelError for an id that does not exist.
         """
         tokenizer = self._opened.tokenizer
         if isinstance(given, str):
@@ -164,25 +166,25 @@ class Model:
         return int(given)
 
     def label(self, token: int) -> str:
-        """The text of a token as the window shows it, with visible spaces."""
+        """The text of a token as shown in the window, with visible spaces."""
         return self._opened.tokenizer.label(self.token(token))
 
     def heads(self, *, seed: int = 0, edits: Iterable[str] = ()) -> Heads:
-        """Measure where every head attends on repeated random tokens, as `logitscope heads` does: axes in `Heads.AXES`.
+        """Scores of every head on repeated random tokens, as from `logitscope heads`; axes in `Heads.AXES`.
 
-        `edits` are made in every pass. Raises LogitscopeError.
+        `edits` are applied in every pass. Raises LogitscopeError.
         """
         begin = next(iter(self._opened.tokenizer.first), None)
         return batteries.compute(self._opened.engine, begin=begin, seed=seed, edits=_edits(edits))
 
     def circuits(self) -> Circuits:
-        """How strongly heads compose with earlier heads, and each head's copying score: axes in `Circuits.AXES`."""
+        """How strongly each head composes with earlier ones, and each head's copying score; axes in `Circuits.AXES`."""
         return compositions.kept(self._opened.checkpoint)
 
     def directions(self, words: str, *, without: int = 0, top: int = 10) -> Nearest:
-        """The tokens nearest to a sum of embeddings, as "uncle - man + woman": axes in `Nearest.AXES`.
+        """The tokens nearest to a sum of embeddings like "uncle - man + woman", by cosine; axes in `Nearest.AXES`.
 
-        Each word stands for the token with a space in front. `without` is the number of principal components to remove
+        Each word stands for the token with a leading space. `without` is the number of principal components to remove
         from the embedding's rows. Raises LogitscopeError if `words` is not a sum of tokens.
         """
         asked = parse_sum(words, self._opened.tokenizer)
@@ -198,10 +200,10 @@ class Model:
         through_mlp: bool = True,
         top: int = head_circuits.TOP,
     ) -> TokenTable:
-        """What a head promotes when it reads tokens (OV), or which keys it attends to (QK): axes in `TokenTable.AXES`.
+        """What a head promotes when it reads tokens (OV), or which keys it prefers (QK); axes in `TokenTable.AXES`.
 
-        With `through_mlp` the embeddings first go through block 0's MLP. The default `tokens` are those for which the
-        head writes most. Raises LogitscopeError.
+        With `through_mlp`, tokens are represented by their embedding after block 0's MLP. By default, `tokens` are
+        those for which the head writes the longest vectors. Raises LogitscopeError.
         """
         checkpoint = self._opened.checkpoint
         ids = [self.token(token) for token in tokens]
@@ -210,7 +212,7 @@ class Model:
         return head_circuits.table(checkpoint, circuit, layer, head, ids, through_mlp=through_mlp, top=top)
 
     def singular_directions(self, circuit: Literal["OV", "QK"], layer: int, head: int) -> Directions:
-        """The singular directions of a head's W_OV or W_QK: axes in `Directions.AXES`. Raises ModelError."""
+        """The singular directions of a head's W_OV or W_QK; axes in `Directions.AXES`. Raises ModelError."""
         return head_circuits.singular(self._opened.checkpoint, circuit, layer, head)
 
     def figure(
@@ -218,7 +220,8 @@ class Model:
     ) -> "Figure":
         """A figure that needs no text: "weights:blocks.0.attn.W_Q", or "census".
 
-        `drawn` are fields of `Options`, as in `Run.figure`. Raises LogitscopeError, naming the closest subjects.
+        `drawn` are fields of `Options`, as in `Run.figure`. Raises LogitscopeError that names the most similar
+        subjects.
         """
         options = _options(theme, drawn)
         order = Order(Path("figure.svg"), step=subject, layer=layer, head=head, prompted=False)
@@ -226,17 +229,17 @@ class Model:
 
 
 class Run:
-    """A forward pass over a text. `Model.run` makes it; it is not changed afterwards.
+    """A forward pass over a text, as returned by `Model.run`. It is immutable.
 
-    `run[name]` is the tensor of that name, a read-only numpy array with the axes `run.axes(name)`. A TransformerLens
-    or transformers name raises ModelError, whose message says what the tensor is called here.
+    `run[name]` is the tensor of that name, a read-only numpy array with the axes `run.axes(name)`. For a name of
+    TransformerLens or transformers, it raises ModelError, whose message says what the tensor is called here.
     """
 
     def __init__(self, model: Model, trace: Trace, state: State, *, from_ids: bool) -> None:
         self.model = model
-        """The model that computed it."""
+        """The model that computed the pass."""
         self.trace = trace
-        """The pass itself, which also reads single heads and rows: `run.trace.read(name, head=3, row=-1)`."""
+        """The pass itself, from which single heads and rows can be read: `run.trace.read(name, head=3, row=-1)`."""
         self._state = state
         self._from_ids = from_ids
 
@@ -262,9 +265,9 @@ class Run:
         return tuple(self.trace.table)
 
     def axes(self, name: str) -> tuple[str, ...]:
-        """The axes of a tensor: ("head", "query", "key"). Raises ModelError for an unknown name."""
+        """The names of a tensor's axes, like ("head", "query", "key"). Raises ModelError for an unknown name."""
         if name not in self:
-            self.trace[name]  # raises, saying what the tensor is called here
+            self.trace[name]  # raises an error that says what the tensor is called here
         return self.trace.table[name].axes
 
     @property
@@ -274,7 +277,7 @@ class Run:
 
     @property
     def edits(self) -> tuple[str, ...]:
-        """The edits of the pass, in order, each as `Model.run` takes it.
+        """The edits of the pass, in order, in the notation of `Model.run`.
 
         The value of an edited tensor X before its edits can be read as `X.before`.
         """
@@ -282,11 +285,11 @@ class Run:
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
-        """The token at each position, as it is shown in the window, with visible spaces and line ends."""
+        """The token at each position as shown in the window, with visible spaces and line ends."""
         return tuple(map(self.model.label, self.ids))
 
     def next(self, count: int = 10, *, position: int = -1, temperature: float = 1.0) -> list[tuple[str, float]]:
-        """The `count` likeliest tokens after a position and their probabilities, the likeliest first."""
+        """The `count` likeliest tokens after a position, and their probabilities, in descending order."""
         ranked = Ranked(self.trace.logits(position))
         probabilities = stages(ranked, Sampling(temperature=temperature)).probs_scaled[:count]
         tokens = ranked.order[: len(probabilities)]
@@ -304,20 +307,20 @@ class Run:
         theme: str = "light",
         **drawn: Any,
     ) -> "Figure":
-        """The figure of a step or workspace, as `logitscope figure --step` draws it; Jupyter shows it inline.
+        """The figure of a step or workspace, as drawn by `logitscope figure --step`; Jupyter shows it inline.
 
         Args:
             step: its name: "blocks.0.attn.pattern", "overview:pattern" with a layer, "probabilities", "lens".
             layer: the block, if the name does not contain it.
             head: the head, from 0.
-            token: the position of the selected token, the query; the last by default.
-            position: the position after which predictions are shown; the last by default.
+            token: the position of the selected token (the query); by default the last.
+            position: the position after which predictions are shown; by default the last.
             view: how numbers are shown.
             theme: light, dark or print.
             drawn: further fields of `Options`: size, dpi, caption, font_size, language, transparent.
 
         Raises:
-            LogitscopeError: no such step (the message names the closest), head or position.
+            LogitscopeError: there is no such step (the message names similar ones), head or position.
         """
         options = _options(theme, drawn)
         state = replace(self._state, token=token, position=position, view=view or ViewOptions())
@@ -328,7 +331,7 @@ class Run:
     def lens(self, *targets: str | int, what: Literal["stream", "attn_out", "mlp_out"] = "stream") -> Lens:
         """The logit lens: what the model would predict from each point of the residual stream; axes in `Lens.AXES`.
 
-        `targets` are tokens to follow through the points, by text or id. Raises LogitscopeError.
+        `targets` are tokens, by text or id, whose logits and ranks are returned for each point. Raises LogitscopeError.
         """
         asked = tuple(map(self.model.token, targets))
         return lenses.compute(self._checkpoint, self.trace, what=what, targets=asked)
@@ -343,8 +346,8 @@ class Run:
     ) -> Attribution:
         """What each part of the model adds to the logit of `target` after `position`; axes in `Attribution.AXES`.
 
-        The logit is taken relative to that of `against`; without one, relative to the mean of all logits, or with the
-        baseline "none" as it is. Raises LogitscopeError.
+        The logit is relative to the logit of `against`. Without `against` it is relative to the mean of all logits or,
+        with `baseline` "none", absolute. Raises LogitscopeError.
         """
         other = None if against is None else self.model.token(against)
         asked = self.model.token(target)
@@ -353,22 +356,24 @@ class Run:
         )
 
     def score(self, layer: int, head: int, query: int, key: int) -> Score:
-        """Why the head attends from `query` to `key`: `blocks.layer.attn.scaled[head, query, key]` as query parts times
-        key parts; axes in `Score.AXES`. Raises ModelError.
+        """`blocks.layer.attn.scaled[head, query, key]` as a sum over query parts and key parts; axes in `Score.AXES`.
+
+        It explains why the head attends from `query` to `key`. Raises ModelError.
         """
         length = len(self)
         places = [place + length if place < 0 else place for place in (query, key)]
         return scores.compute(self._checkpoint, self.trace, layer=layer, head=head, query=places[0], key=places[1])
 
     def heads(self, *, leave_first: bool = False, leave_self: bool = False) -> HeadsOnText:
-        """Where every head attends on this text; results of `Model.heads`, on standard inputs, are easier to compare.
+        """Scores of every head on this text. Those of `Model.heads`, on standard inputs, are easier to compare.
 
-        `leave_first` leaves key 0 out of the attention that is counted, `leave_self` each token's attention to itself.
+        `leave_first` excludes attention to key 0 from the scores, `leave_self` each token's attention to itself. Axes
+        are in `HeadsOnText.AXES`.
         """
         return batteries.on_text(self._checkpoint, self.trace, leave_first=leave_first, leave_self=leave_self)
 
     def flow(self, *, position: int = -1, threshold: float = flows.THRESHOLD) -> Flow:
-        """The parts that the last `resid_post` at `position` comes from, back to the embeddings. Raises ModelError."""
+        """Which parts the last `resid_post` at `position` consists of, back to the embeddings. Raises ModelError."""
         return flows.compute(self._checkpoint, self.trace, position=position, threshold=threshold)
 
     def ablate(
@@ -380,13 +385,13 @@ class Run:
         how: How = "zero",
         reference: Iterable[Sequence[int]] | None = None,
     ) -> Ablation:
-        """Mute heads, MLPs or neurons one at a time: the effect on logit[target] - logit[against] after the last token.
+        """Ablate heads, MLPs or neurons one at a time: the effect on logit[target] - logit[against] at the last token.
 
         Args:
             target: the token whose logit counts, by its text or id.
             against: the token whose logit is subtracted.
-            what: "heads", "mlps", or "neurons:3" of block 3.
-            how: what replaces them: "zero", or their "mean" over `reference`.
+            what: "heads", "mlps", or "neurons:3" for those of block 3.
+            how: what replaces their values: "zero", or the "mean" over `reference`.
             reference: texts as token ids; by default the example texts.
 
         Raises:
@@ -407,15 +412,15 @@ class Run:
         direction: Direction = "denoise",
         align: str = TOKENS,
     ) -> Patch:
-        """Put cells of this pass into that of `corrupt` one at a time; with the direction "noise", the other way round.
+        """Patch cells of this pass into the pass `corrupt`, one at a time; if `direction` is "noise", the reverse.
 
         Args:
-            corrupt: a run of the same model that lacks the answer which this run gives.
+            corrupt: a run of the same model without the answer that this run gives.
             target: the token whose logit counts, by its text or id.
             against: the token whose logit is subtracted.
             what: "resid_pre", "attn_out" or "mlp_out", for each block and position, or "heads".
             direction: "denoise", or "noise".
-            align: how tokens are matched in texts of different lengths: "tokens", "start" or "end".
+            align: how tokens of texts with different lengths are matched: "tokens", "start" or "end".
 
         Raises:
             LogitscopeError: a token that does not exist, or another model.
@@ -441,7 +446,7 @@ class Run:
 
 
 class Figure:
-    """A figure ready to be drawn. A notebook shows it inline; `save` writes it as SVG, PDF or PNG."""
+    """A figure that can be drawn. A notebook shows it inline; `save` writes it as SVG, PDF or PNG."""
 
     def __init__(self, job: Job, options: Options) -> None:
         self._job = job
@@ -457,16 +462,16 @@ class Figure:
 
     @cached_property
     def svg(self) -> str:
-        """The figure as SVG: the same run and options give the same text."""
+        """The figure as SVG; the same run and options always give the same text."""
         return render(self._job, replace(self._options, kind="svg")).decode("utf-8")
 
     def _repr_svg_(self) -> str:
         return self.svg
 
     def save(self, path: str | PathLike[str], *, force: bool = False) -> Path:
-        """Write the figure, whole or not at all; the suffix selects SVG, PDF or PNG.
+        """Write the figure, completely or not at all, and return its path; the suffix selects SVG, PDF or PNG.
 
-        Raises ExportError where the file exists and `force` is not given, or cannot be written.
+        Raises ExportError if the file exists and `force` is not given, or if it cannot be written.
         """
         to = Path(path)
         options = replace(self._options, kind=kind_of(to))

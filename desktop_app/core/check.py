@@ -1,9 +1,9 @@
 """Recomputes every tensor of a trace from its direct inputs, in float64 numpy, and reports where it differs most.
 
 Each tensor is computed from the traced values of its inputs, not from recomputed ones, so that a fault shows at the
-tensor where it arose and nowhere downstream. A difference is judged relative to the sum of the absolute values of the
-terms that were added up, to which float32 rounding is proportional. An operand that the trace derives rather than
-stores counts with the absolute sum of its own terms.
+tensor where it arose and not at later ones. A difference is judged relative to the sum of the absolute values of the
+terms that were added up, to which float32 rounding is proportional. For an operand that the trace derives instead of
+storing, the sum of absolute terms is used in place of its absolute value.
 """
 
 import json
@@ -31,11 +31,11 @@ Array = NDArray[Any]
 TOLERANCE = 1e-5
 """The largest difference, relative to the sum of absolute terms, that counts as rounding."""
 
-_ROWS = 64  # positions at a time, so that the logits of a long text are not in memory twice
+_ROWS = 64  # positions checked at once, so that the logits of a long text are not in memory twice
 _TINY = 1e-30  # the smallest divisor of a difference, so that underflow in float32 does not count as an error
 
 _Rows = Callable[[str, int, int], Array]
-"""(tensor, start, stop) -> its values at these positions, every head."""
+"""(tensor, start, stop) -> the tensor's values at these positions, for every head."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """Whether the tensor agrees with its formula, up to rounding."""
+        """Whether the tensor agrees with its formula up to rounding."""
         return self.relative <= TOLERANCE
 
 
 def check(trace: Trace, weights: Mapping[str, Array]) -> Iterator[Finding]:
     """One finding for each computed tensor of `trace`, in the order of the forward pass.
 
-    Tensors that the trace derives come from the very formulas they are checked against; `check_pass` takes every
-    tensor from the graph instead.
+    For a tensor that the trace derives, the check is trivial, because it uses the same formula. `check_pass` takes
+    every tensor from the graph instead.
     """
 
     judge = _judge(trace, weights)
@@ -78,13 +78,11 @@ def check_pass(
     edits: Sequence[Edit] = (),
     mask: str = CAUSAL,
 ) -> Iterator[Finding]:
-    """Like `check`, for a full pass over `ids` with every tensor taken from the graph, for any length of text.
+    """Findings for a full pass over `ids` with every tensor taken from the graph, for any length of text.
 
     With `edits` or a `mask` the changed pass is checked; an edited tensor is recomputed from its `.before`, `.keep` and
-    `.put`.
-
-    `weights` are the model's own unless given. A tensor is kept in memory only while later ones are computed from it.
-    Raises as `Engine.run` does.
+    `.put`. `weights` are the model's unless given. A tensor is in memory only as long as later ones are computed from
+    it. Raises as `Engine.run` does.
     """
     table = tensor_table(engine.config, sites_of(edits), mask)
     held: dict[str, Array] = {}
@@ -103,9 +101,9 @@ def check_pass(
 
 
 def sizes_at(trace: Trace, weights: Mapping[str, Array], name: str, row: int) -> Array:
-    """The magnitude of each value of tensor `name` at position `row`, as an operand; has the other axes of the tensor.
+    """The magnitude of each value of tensor `name`, as an operand, at position `row`; has the tensor's other axes.
 
-    That is the absolute value in a stored tensor, and the sum of the absolute terms in a derived one.
+    For a stored tensor this is the absolute value, for a derived one the sum of the absolute terms.
     """
     return _judge(trace, weights).size(name, row, row + 1).squeeze(trace.table[name].spec.row_axis)
 
@@ -113,9 +111,9 @@ def sizes_at(trace: Trace, weights: Mapping[str, Array], name: str, row: int) ->
 def weight_sizes(config: Config, name: str, values: Array, axis: int = -1) -> Array:
     """The magnitude of each number of the weight `name` as an operand, where a product sums over `axis` of `values`.
 
-    onnxruntime computes an int8 product with 128 added to each integer of the weight, and at the end subtracts 128
-    times the sum of each group of the vector. Both sums are float32 and rounded once per group, which for weights that
-    are small within their group exceeds the rounding of the product's own terms.
+    onnxruntime computes an int8 product with 128 added to each integer of the weight, and finally subtracts 128 times
+    the sum of each group of the vector. Both sums are float32 and rounded once per group. For weights that are small
+    within their group, this exceeds the rounding of the product's terms.
     """
     sizes = np.abs(values)
     if not (config.int8 and name in matrices(config)):
@@ -136,7 +134,7 @@ def as_json(
     closings: Sequence[Closing] = (),
     changes: Sequence[str] = (),
 ) -> str:
-    """The findings and the analyses' closing sums as a JSON document, with null for an infinity or NaN."""
+    """The findings and the closings of the analyses as a JSON document, with null for an infinity or NaN."""
 
     def real(value: float) -> float | None:
         return value if np.isfinite(value) else None
@@ -173,7 +171,7 @@ def as_json(
 
 
 class _Judge:
-    """Recomputes tensors, a chunk of positions at a time."""
+    """Recomputes tensors, for a chunk of positions at a time."""
 
     def __init__(
         self,
@@ -186,12 +184,12 @@ class _Judge:
     ) -> None:
         self._config, self._count, self._table, self._weights = config, count, table, weights
         self._rows, self._derived = rows, derived
-        # What all chunks of positions of one tensor share: weights, keys and values in float64, and their magnitudes.
+        # Shared by all chunks of one tensor: weights, keys and values in float64, and their magnitudes.
         self._wide: dict[str, Array] = {}
         self._sizes: dict[str, Array] = {}
 
     def worst(self, tensor: Tensor) -> Finding:
-        """The cell where `tensor` differs most from the result of its formula on its inputs."""
+        """The cell where `tensor` differs most from the result of its formula."""
         self._wide.clear()
         self._sizes.clear()
         chunks = [(start, min(start + _ROWS, self._count)) for start in range(0, self._count, _ROWS)]
@@ -200,13 +198,13 @@ class _Judge:
     def _worst_of(self, tensor: Tensor, start: int, stop: int) -> Finding:
         operands = [self._operand(tensor, name, start, stop) for name in tensor.inputs]
         found = self._rows(tensor.name, start, stop).astype(np.float64)
-        with np.errstate(all="ignore"):  # NaN is judged below
+        with np.errstate(all="ignore"):  # NaN is judged separately below
             expected = tensor.spec.formula.evaluate(self._place(tensor, start, stop), *operands)
             size = self._magnitude(tensor, expected, start, stop)
             difference = np.where(found == expected, 0.0, np.abs(found - expected))
         difference = np.where(np.isfinite(difference), difference, np.inf)
         if not all(np.isfinite(o).all() for o, n in zip(operands, tensor.inputs, strict=True) if n in self._table):
-            # A result computed from NaN is NaN: the fault is at the operand, and is reported there.
+            # Where an operand is NaN, so is the result: the fault is in the operand, and is reported there.
             difference[np.isnan(expected)] = 0.0
         relative = difference / np.where(np.isfinite(size), np.maximum(size, _TINY), _TINY)
         at = np.unravel_index(int(np.argmax(relative)), relative.shape)
@@ -223,7 +221,7 @@ class _Judge:
             rows = self._rows(name, start, stop)
             return rows if name == "tokens" else rows.astype(np.float64)
         if tensor.spec.formula.kind == "gather":
-            return self._weights[name]  # rows gathered in float32 are just as exact
+            return self._weights[name]  # rows that are only gathered are exact in float32
         if name not in self._wide:
             whole = self._weights[name] if name in self._weights else self._rows(name, 0, self._count)
             self._wide[name] = whole.astype(np.float64)
@@ -241,7 +239,7 @@ class _Judge:
         return formula.sizes_of(self._place(tensor, start, stop), sizes, result)
 
     def size(self, name: str, start: int, stop: int) -> Array:
-        """An operand's magnitude in float32: its absolute value, or for a derived one the sum of its absolute terms."""
+        """An operand's magnitude in float32: its absolute value, or if derived the sum of its absolute terms."""
         values = self._rows(name, start, stop)
         if name in self._derived:
             return self._magnitude(self._table[name], values, start, stop)

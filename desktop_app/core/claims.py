@@ -1,7 +1,7 @@
-"""Claims: what a sentence says about a model, as data that can be checked against a pass.
+"""Claims: statements about a model, as data that can be checked against a pass.
 
-A claim is a statement, measured on a scene, and the change to text or settings under which it is made. `claims_file`
-reads claims from files.
+A claim is a statement that is measured on a scene, and the change to text or settings under which it is made. The
+module `claims_file` reads claims from files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from desktop_app.gpt2.errors import SessionError
 
 Head = tuple[int, int]
 Heads = Mapping[str, Head]
-"""A head's role -> its block and number, for files that name heads by role."""
+"""The role of a head -> its block and number, for files that name heads by role."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where a measured number must lie, both ends excluded; None is no bound."""
+    """An open interval in which a measured number must lie; None means no bound."""
 
     above: float | None = None
     below: float | None = None
@@ -50,10 +50,10 @@ class Bounds:
 
 
 class OfScene(Protocol):
-    """A kind of claim that is measured on one scene."""
+    """A kind of statement that is measured on one scene."""
 
     def find(self, scene: Scene) -> Finding:
-        """Measure the claim on `scene`. Raises LogitscopeError if the claim names something that does not exist."""
+        """Measure the statement on `scene`. Raises LogitscopeError if it names something that does not exist."""
 
 
 def _token(scene: Scene, word: str) -> int:
@@ -65,7 +65,7 @@ def _token(scene: Scene, word: str) -> int:
 
 @dataclass(frozen=True)
 class Next:
-    """A next token's rank among all, from 1, its probability after top-k and top-p, and whether it survives these."""
+    """A next token's rank among all tokens (from 1), its probability after top-k and top-p, and whether it survives."""
 
     word: str
     bounds: Bounds = Bounds()
@@ -83,7 +83,7 @@ class Next:
 
 @dataclass(frozen=True)
 class Looks:
-    """The weight that a head gives one key from the selected token, and whether that is its largest."""
+    """The attention weight from the selected token to one key, and whether it is the largest of its row."""
 
     head: Head
     to: int
@@ -91,7 +91,7 @@ class Looks:
     most: bool | None = None
 
     def find(self, scene: Scene) -> Finding:
-        """One cell of the head's pattern, and the largest of its row."""
+        """The weight in the head's pattern, and the largest of its row."""
         row = _pattern(scene, self.head)[scene.token]
         if self.to >= len(row):
             raise SessionError(f"There is no key {self.to}; the text has {len(row)} tokens.")
@@ -104,14 +104,14 @@ class Looks:
 
 @dataclass(frozen=True)
 class Answers:
-    """Which earlier head contributes most, by what it wrote at the key, to a head's score, less the row's mean."""
+    """Which earlier head, by what it wrote at the key, contributes most to a score minus the mean of its row."""
 
     head: Head
     to: int
     part: Head
 
     def find(self, scene: Scene) -> Finding:
-        """The part that contributes most to the score through the key."""
+        """The part with the largest contribution through the key."""
         _pattern(scene, self.head)
         if self.to > scene.token:
             raise SessionError(f"Key {self.to} comes after the selected token, {scene.token}.")
@@ -123,7 +123,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Always:
-    """A head's weight on the key `back` tokens before the query, for all queries from `since` on or a share of them."""
+    """A head's attention to the key `back` tokens before the query, for queries from `since` on.
+
+    It has to hold for all of these queries, or for a fraction of them.
+    """
 
     head: Head
     back: int
@@ -133,7 +136,7 @@ class Always:
     share: float = 1.0
 
     def find(self, scene: Scene) -> Finding:
-        """The share of queries for which the claim holds."""
+        """The fraction of queries for which the statement holds."""
         grid = _pattern(scene, self.head)
         queries = range(max(self.back, self.since or 0), len(grid))
         if not queries:
@@ -171,20 +174,20 @@ class Number:
     bounds: Bounds
 
     def find(self, scene: Scene) -> Finding:
-        """The number in the cell."""
+        """The number in that cell."""
         value = read_cell(scene.trace, scene.checkpoint.weights, self.cell)
         return Finding(self.bounds.hold(value), f"{self.cell.name}{list(self.cell.index)} is {number(value)}")
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The token that is drawn with the present sampling settings."""
+    """The token that is drawn with the current sampling settings."""
 
     word: str
     u: float | None = None
 
     def find(self, scene: Scene) -> Finding:
-        """The token on whose interval u falls."""
+        """The token whose interval contains u."""
         landed = int(scene.ranked.order[scene.stages.landing(scene.u if self.u is None else self.u)])
         return Finding(landed == _token(scene, self.word), f"{scene.tokenizer.quoted(landed)} is drawn")
 
@@ -202,24 +205,24 @@ class Count:
 
 @dataclass(frozen=True)
 class Left:
-    """How many tokens can still be drawn after top-k and top-p."""
+    """How many tokens are left to draw from, after top-k and top-p."""
 
     tokens: int
 
     def find(self, scene: Scene) -> Finding:
-        """The tokens that temperature, top-k and top-p leave."""
+        """The number of tokens left after temperature, top-k and top-p."""
         return Finding(scene.stages.n_kept == self.tokens, f"{scene.stages.n_kept} tokens are left")
 
 
 @dataclass(frozen=True)
 class Active:
-    """Which share of a block's neurons stays above zero for the selected token."""
+    """The fraction of a block's neurons whose activation for the selected token is above zero."""
 
     layer: int
     bounds: Bounds
 
     def find(self, scene: Scene) -> Finding:
-        """The share of positive values in `mlp.post`."""
+        """The fraction of positive values in `mlp.post`."""
         if self.layer >= scene.config.n_layer:
             raise SessionError(f"There is no block {self.layer}; {scene.name} has {scene.config.n_layer}.")
         after = scene.trace.read(f"blocks.{self.layer}.mlp.post", row=scene.token)
@@ -229,7 +232,7 @@ class Active:
 
 @dataclass(frozen=True)
 class Loss:
-    """The mean loss of the text's tokens, in nats."""
+    """The mean loss over the text's tokens, in nats."""
 
     bounds: Bounds
 
@@ -241,14 +244,14 @@ class Loss:
 
 @dataclass(frozen=True)
 class Near:
-    """The rank of a token's row of W_E among those nearest to another's, by cosine; the nearest is 1."""
+    """The rank of a token's row of W_E by cosine with another token's row; the nearest has rank 1."""
 
     word: str
     other: str
     rank: int
 
     def find(self, scene: Scene) -> Finding:
-        """The rank of the row among all others, computed in float64."""
+        """The row's rank among all others, computed in float64."""
         word, other = _token(scene, self.word), _token(scene, self.other)
         rows = scene.checkpoint.weights["embed.W_E"].astype(np.float64)
         cosines = rows @ rows[word] / np.linalg.norm(rows, axis=1).clip(1e-30)
@@ -258,14 +261,14 @@ class Near:
 
 @dataclass(frozen=True)
 class Sum:
-    """The rank of a token's row of W_E among those nearest to a sum, as in "uncle - man + woman"; the nearest is 1."""
+    """The rank of a token's row of W_E by cosine with a sum, as in "uncle - man + woman"; the nearest has rank 1."""
 
     terms: str
     other: str
     rank: int
 
     def find(self, scene: Scene) -> Finding:
-        """The rank among all tokens but those of the sum, by centred rows."""
+        """The rank among all tokens except those in the sum, by centred rows."""
         asked = parse_sum(self.terms, scene.tokenizer)
         made = arithmetic(scene.checkpoint, asked.terms, answer=_token(scene, self.other))
         return Finding(made.rank == self.rank, f"{self.other!r} has rank {made.rank} for {self.terms}")
@@ -273,9 +276,9 @@ class Sum:
 
 @dataclass(frozen=True)
 class Composes:
-    """The composition score of a head with a later head that reads it (by "q", "k" or "v"), less that of random heads.
+    """The composition score of a head with a later head that reads it (by "q", "k" or "v"), minus that of random heads.
 
-    `most`: whether no other head from block `since` on, in blocks before the later head's, has a higher score.
+    `most`: no other head in blocks from `since` up to the later head's may have a higher score.
     """
 
     head: Head
@@ -300,7 +303,7 @@ class Composes:
 
 @dataclass(frozen=True)
 class Copies:
-    """A head's copying score, for tokens as they are after block 0's MLP."""
+    """A head's copying score, for tokens represented by their vectors after block 0's MLP."""
 
     head: Head
     bounds: Bounds
@@ -314,12 +317,12 @@ class Copies:
 
 @dataclass(frozen=True)
 class Spread:
-    """The standard deviation of cosines between rows of W_E, as a multiple of that between random vectors."""
+    """The standard deviation of the cosines between rows of W_E, as a multiple of that between random vectors."""
 
     bounds: Bounds
 
     def find(self, scene: Scene) -> Finding:
-        """The ratio of the two standard deviations, over a sample of rows less their mean."""
+        """The ratio of the two standard deviations, for a sample of centred rows."""
         found = superposition.angles(superposition.directions_of(scene.checkpoint, "embedding"))
         value = found.spread / found.spread_random
         return Finding(self.bounds.hold(value), f"cosines spread {number(value)} times as widely as random ones")
@@ -332,7 +335,7 @@ class Ends:
     words: str
 
     def run_on(self, model: Model, ids: Sequence[int]) -> Finding:
-        """Generate as many tokens after `ids` as the claimed text has."""
+        """Generate as many tokens after `ids` as the text in the statement has, and compare."""
         grown, trace = list(ids), None
         for _ in model.tokenizer.encode(self.words).ids:
             trace = model.engine.trace(grown, reuse=trace)
@@ -349,12 +352,12 @@ def _pattern(scene: Scene, head: Head) -> Any:
 
 
 Statement = OfScene | Ends
-"""What is claimed: about one pass, or about generated text, which takes several passes."""
+"""A statement about one pass, or about generated text, which takes several passes."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What differs from the present state when a claim is measured; None where nothing does."""
+    """The changes to the current state for which a statement is made; None where nothing changes."""
 
     text: str | None = None
     token: int | None = None
@@ -365,7 +368,7 @@ class Change:
     edits: tuple[str, ...] = ()
 
     def of(self, state: State) -> State:
-        """The state with this change, apart from the edits."""
+        """The state after this change, except for its edits."""
         sampling = {name: getattr(self, name) for name in ("temperature", "top_k", "top_p")}
         state = state.with_sampling(**{name: value for name, value in sampling.items() if value is not None})
         if self.text is not None:
@@ -374,19 +377,19 @@ class Change:
 
     @property
     def written(self) -> tuple[str, ...]:
-        """All edits, including those that mute heads, as `--edit` takes them."""
+        """All edits, including those that ablate heads, as `--edit` takes them."""
         return (*(f"blocks.{layer}.attn.z[{head}]=0" for layer, head in self.mute), *self.edits)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about a model, and the change to the present state under which it is made."""
+    """A statement about a model, and the change to the current state for which it is made."""
 
     statement: Statement
     change: Change = Change()
 
     def check(self, model: Model, state: State) -> Finding:
-        """Measure the claim on `model`, for the text and settings of `state`.
+        """Check the claim on `model`, for the text and settings of `state`; return what was measured.
 
         Raises LogitscopeError if the claim or the text names something that the model lacks.
         """

@@ -105,7 +105,7 @@ def _several(heads: Heads) -> Kind:
 
 
 class _Row:
-    """Reads one claim's table: required keys, optional keys, and a check that there are no others."""
+    """Reads the table of one claim: required keys, optional keys, and a check that there are no others."""
 
     def __init__(self, raw: Mapping[str, Any], where: str, heads: Heads) -> None:
         self._reader, self._raw, self._where = Reader(raw, where), raw, where
@@ -249,11 +249,11 @@ STATEMENTS = {
     "copies": _copies,
     "spread": _spread,
 }
-"""What a claim may be about: the key that names it -> its reader."""
+"""The key that names the kind of a statement -> the function that reads it."""
 
 
 def read_claims(raw: Any, where: str, heads: Heads | None = None) -> tuple[Claim, ...]:
-    """The claims in a list of such tables. Raises SessionError naming the table and what is wrong."""
+    """The claims in a list of such tables. Raises SessionError that names the table and says what is wrong."""
     if not isinstance(raw, list) or len(raw) > 200:
         raise SessionError(f"{where}: claims must be a list of at most 200 tables.")
     return tuple(_claim(row, f"{where}: claim {n}", heads or {}) for n, row in enumerate(raw, 1))

@@ -1,4 +1,4 @@
-"""The one table of commands: menus, shortcuts, the command palette and the help page all read it."""
+"""The table of all commands. Menus, shortcuts, the command palette and the help page read it."""
 
 from dataclasses import replace
 

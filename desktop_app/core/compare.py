@@ -1,8 +1,9 @@
 """Views that compare two passes: one before and after its edits, or those of two prompts or two models.
 
-Every view can be compared, since a view is data: numbers are subtracted where both views have them, by the alignment of
-the texts if these differ in length. Names of cells are prefixed with the pass, unless it is the requested one, as in
-`before:blocks.1.attn.z`, those of a difference with `change:` or `differ:`.
+Every view can be compared, since a view is data. Where both views have numbers, these are subtracted; if the texts
+differ in length, an alignment says which positions correspond. Names of cells are prefixed with the name of the pass,
+as in `before:blocks.1.attn.z`, unless it is the requested pass. Cells of a difference have the prefix `change:` or
+`differ:`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +43,7 @@ from desktop_app.gpt2.phrase import Phrase
 
 AFTER = "after"
 CHANGE, DIFFER = "change", "differ"
-"""Prefixes for the cells of a difference: between a pass and itself before its edits, and between two prompts."""
+"""Prefixes for the cells of a difference: `change` for a pass and its edits, `differ` for two prompts."""
 
 MARK = ":"
 
@@ -51,7 +52,8 @@ MARK = ":"
 class Mode:
     """A way of comparing: the passes that it shows, the label above the picture, and how the picture is composed.
 
-    `parts` are the titles of pictures side by side; a single one has none. `less` is the prefix of a difference.
+    `parts` are the titles of pictures side by side; a single picture has none. `less` is the prefix for the cells of a
+    difference.
     """
 
     shows: tuple[str, ...]
@@ -94,19 +96,19 @@ _OF_MODELS = {
 
 
 def mode_of(scene: Scene) -> Mode:
-    """The chosen mode if the passes that it shows exist, else the mode that shows only the requested pass."""
+    """The chosen mode if all passes that it shows exist, else the mode that shows only the requested pass."""
     chosen = scene.state.view.compare
     mode = MODES[chosen] if scene.passes.guest is None else _OF_MODELS.get(chosen, MODES[chosen])
     return mode if all(not name or name in scene.beside for name in mode.shows) else MODES[AFTER]
 
 
 def shown(scene: Scene) -> tuple[Scene, ...]:
-    """The scenes that a view of this one shows."""
+    """The scenes that a view of this scene shows, in the chosen mode."""
     return tuple(scene.beside[name] if name else scene for name in mode_of(scene).shows)
 
 
 def badge_of(scene: Scene) -> str:
-    """The label above every picture of the scene; "" if it shows just the model's unedited pass over the text."""
+    """The label above every picture of the scene; "" if it shows only the model's unedited pass over the text."""
     mode = mode_of(scene)
     if mode.shows == ("",) and not scene.trace.run.changes:
         return ""
@@ -114,7 +116,7 @@ def badge_of(scene: Scene) -> str:
 
 
 def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str] = ()) -> View:
-    """The view of a scene in its mode; `build` makes the view of one pass, and `tensors` are those that it shows."""
+    """The view of a scene in the chosen mode. `build` makes the view of one pass; `tensors` are those that it shows."""
     mode = mode_of(scene)
     views = [build(own) for own in shown(scene)]
     named = [_called(view, name) if name else view for view, name in zip(views, mode.shows, strict=True)]
@@ -140,7 +142,7 @@ def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
 
 
 def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str]) -> View:
-    """The main pictures of views side by side, on one scale except the last, which is a difference."""
+    """The main pictures of views side by side, on one colour scale except for the last one, which is a difference."""
     panels = [main_panel(view, tensors) for view in views]
     levels = [p.levels for p in panels[:-1] if isinstance(p, COLOURED)]
     if len(levels) == len(panels) - 1:
@@ -165,7 +167,7 @@ _OfArray = MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
 
 
 def difference(one: View, other: View, alignment: Alignment = ()) -> View:
-    """The view of `one` minus `other`; panels that cannot be subtracted stay as in `one`."""
+    """The view `one` minus the view `other`. Panels that cannot be subtracted stay as they are in `one`."""
     return replace(one, content=_box(one.content, other.content, alignment))
 
 
@@ -185,7 +187,7 @@ def _box(one: Box, other: Box, alignment: Alignment) -> Box:
 
 
 def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
-    """One panel minus another of its kind."""
+    """One panel minus another of the same kind; unchanged if the kinds differ or cannot be subtracted."""
     make = _LESS.get(type(one))
     return one if make is None or type(one) is not type(other) else make(one, other, alignment)
 
@@ -222,7 +224,7 @@ def _texts(one: MapPanel, other: MapPanel) -> tuple[tuple[str, ...], ...]:
 def _subtracted(
     one: Array, other: Array, source: Source | None, others: Source | None, alignment: Alignment
 ) -> Array | None:
-    """One array minus the other, cell by cell; None if they show different parts of a text, or their shapes differ."""
+    """One array minus the other, cell by cell; None if they show different parts of a text or differ in shape."""
     if one.ndim != other.ndim:
         return None
     if source is not None and others is not None:
@@ -238,12 +240,12 @@ def _subtracted(
             if len(alignment) != one.shape[axis] or max(n or 0 for n in alignment) >= other.shape[axis]:
                 return None
             other = _at(other, alignment, axis)
-    with np.errstate(invalid="ignore"):  # cells hidden in both are NaN, not a difference
+    with np.errstate(invalid="ignore"):  # cells hidden in both are NaN, so their difference is NaN
         return np.asarray(one - other)
 
 
 def _at(values: Array, places: Sequence[int | None], axis: int) -> Array:
-    """The values at the indices `places` along an axis; NaN for None."""
+    """The values at the indices `places` along an axis; NaN where a place is None."""
     found = np.array(values.take([0 if n is None else n for n in places], axis), float)
     missing = [n for n, place in enumerate(places) if place is None]
     np.moveaxis(found, axis, 0)[missing] = np.nan
@@ -251,7 +253,7 @@ def _at(values: Array, places: Sequence[int | None], axis: int) -> Array:
 
 
 def _alike(one: SheetValues, other: SheetValues) -> bool:
-    """Whether two passes have tensors of the same shapes, but for the number of tokens."""
+    """Whether two passes have tensors of the same shapes, except for the number of tokens."""
     return replace(one.trace.config, int8=False) == replace(other.trace.config, int8=False)
 
 
@@ -304,7 +306,7 @@ def _curves(one: CurvePanel, other: CurvePanel, _alignment: Alignment) -> AnyPan
     if points is not None and other.points is not None and np.array_equal(points[0], other.points[0]):
         points = (points[0], np.asarray(points[1] - other.points[1]))
     elif points is not None:
-        source = None  # they stay what they are here: no cell of a difference
+        source = None  # left as it is: these are not cells of a difference
     return replace(one, lines=lines, points=points, levels_at=(), band=None, focus=None, source=source)
 
 
@@ -320,14 +322,14 @@ _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
     WaterfallPanel: _rises,
     CurvePanel: _curves,
 }
-"""Kind of panel -> how to subtract one; other kinds have no numbers, or (graphs) no nodes that correspond."""
+"""Kind of panel -> the function that subtracts two of them. Other kinds have no numbers, or no corresponding parts."""
 
 
-# Prefixing cells with the name of their pass
+# Names of cells with their pass as prefix
 
 
 def _called(view: View, name: str) -> View:
-    """The view with the name of a pass prefixed to its cells' names."""
+    """The view with the name of a pass as prefix of its cells' names."""
     return replace(view, content=_renamed(view.content, name))
 
 

@@ -1,4 +1,4 @@
-"""What can be edited and how, as values: targets, actions, and the edits that result."""
+"""What can be edited and how, as values: targets, actions, and the edits that result from them."""
 
 import json
 import re
@@ -12,8 +12,9 @@ from desktop_app.gpt2.phrase import Phrase
 class Target:
     """Something that can be edited: its title, and its cells as edits name them, "SITE[INDEX]".
 
-    `kind` says which actions it allows: a "look" (one query's attention to one key) can be cut, a "head" can read the
-    other prompt's keys, a "row" of the residual stream can be steered, and an "input" is one head's q, k or v.
+    `kind` says which actions it allows: a "look" (one query's attention to one key) can be set to no attention, a
+    "head" can read the other prompt's keys, a "row" of the residual stream can be steered, and an "input" is one head's
+    q, k or v.
     """
 
     words: str
@@ -23,7 +24,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Field:
-    """An input field: its label, its initial value, and whether it is a text, which is quoted."""
+    """An input field: its label, its initial value, and whether its value is a text, which is written in quotes."""
 
     label: str
     usual: str
@@ -32,9 +33,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Action:
-    """Something to do with a target, as the text that follows "SITE[INDEX]"; `{0}` is the value of the first field.
+    """Something to do with a target: the text that follows "SITE[INDEX]", where `{0}` is the value of the first field.
 
-    `kinds` are the kinds of target to which it applies; if empty, all but looks.
+    `kinds` are the kinds of target to which the action applies; if empty, it applies to all kinds except looks.
     """
 
     id: str
@@ -42,7 +43,7 @@ class Action:
     text: str
     kinds: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()
-    other: bool = False  # takes from the other prompt
+    other: bool = False  # needs another prompt
 
 
 LOOK, HEAD, ROW, NUMBER, MLP, INPUT = "look", "head", "row", "number", "mlp", "input"
@@ -97,13 +98,13 @@ READ_ACROSS = Action(
     fields=(Field("Block", "0"), Field("Heads: a number, a range a:b, or : for all", ":")),
     other=True,
 )
-"""Actions without a target."""
+"""Actions that need no target."""
 
 
 def actions_for(target: Target, *, other: bool, kept: Sequence[str] = ()) -> tuple[Action, ...]:
-    """What can be done with a target.
+    """The actions that a target allows.
 
-    `other` says whether there is another prompt to take values from; `kept` are the user's kept directions.
+    `other` says whether there is another prompt to take values from; `kept` are the directions that the user saved.
     """
     found = [
         action
@@ -121,7 +122,7 @@ STRENGTH = 4
 
 
 def added(direction: str) -> str:
-    """The value that an edit adds for a direction as typed."""
+    """The VALUE of an edit that adds a direction, which is given as typed."""
     return f"{STRENGTH}*direction[{json.dumps(direction, ensure_ascii=False)}]"
 
 
@@ -129,7 +130,7 @@ _GIVEN = re.compile(r"\{(\d)\}")
 
 
 def filled(action: Action, given: Sequence[str]) -> str:
-    """The text of an action with the values of its fields."""
+    """The text of an action with its fields replaced by their values."""
     if not action.fields:
         return action.text
     words = [
@@ -140,12 +141,12 @@ def filled(action: Action, given: Sequence[str]) -> str:
 
 
 def texts_of(target: Target, action: Action, *given: str) -> tuple[str, ...]:
-    """The edits that an action gives for a target, with the values of its fields."""
+    """The edits that perform an action on a target, with the values of the action's fields."""
     return tuple(f"{place}{filled(action, given)}" for place in target.places)
 
 
 def place(site: str, *index: int | str) -> str:
-    """ "SITE[INDEX]", without trailing indices that mean everything."""
+    """ "SITE[INDEX]", without trailing indices that stand for a whole axis."""
     found = [str(i) for i in index]
     while found and found[-1] == ":":
         found.pop()
@@ -158,7 +159,7 @@ def head(layer: int, n: int) -> Target:
 
 
 def heads(layer: int) -> Target:
-    """The target for the output `z` of every head of a block."""
+    """The target for the outputs `z` of all heads of a block."""
     return Target(Phrase("every head of block {1}", layer), (f"blocks.{layer}.attn.z",), HEAD)
 
 
@@ -176,5 +177,5 @@ def mlp(layer: int) -> Target:
 
 
 def block(layer: int) -> Target:
-    """The target for everything that a block writes."""
+    """The target for everything that a block adds to the stream."""
     return Target(Phrase("block {1}", layer), (f"blocks.{layer}.attn_out", f"blocks.{layer}.mlp_out"))

@@ -1,4 +1,4 @@
-"""How numbers become colours: limits that ignore outliers, scales in words, and numbers as text."""
+"""How numbers become colours: limits that ignore outliers, the names of scales, and numbers as text."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from desktop_app.gpt2.phrase import Phrase
 Array = NDArray[Any]
 
 PERCENTILE = 99.5
-"""The percentile of |x| used as limit: GPT-2 has a few activations in the thousands while the rest are about 2."""
+"""The percentile of |x| used as limit: GPT-2 has a few activations in the thousands, and the rest are about 2."""
 
 BY_HAND = Phrase("set by hand")
 
 _FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
 _LINES, _APART, _ABOVE = 0.05, 3.0, 2.0
-_PIECE = 1 << 17  # cells compared at once: they stay in the processor's cache
+_PIECE = 1 << 17  # cells compared at once, so that they stay in the processor's cache
 _MANY, _SAMPLE = 1 << 14, 1 << 11
 
 
@@ -27,10 +27,10 @@ _MANY, _SAMPLE = 1 << 14, 1 << 11
 class Levels:
     """A colour scale: from `low` to `high`, diverging around zero or sequential from zero.
 
-    `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over that many powers of ten. Cells
-    outside the limits take the end colour. `turned` gives the smallest number the strongest colour, as for ranks, where
-    1 matters most. `rule` says what the limits were computed from, and `apart` how many outlying rows and columns were
-    left out of that.
+    `power` 1 is a linear scale and 0.5 a square-root scale; `decades` > 0 is a logarithmic scale over that many powers
+    of ten. Cells outside the limits have the colour of the nearest end. With `turned`, the smallest number has the
+    strongest colour, as for ranks, where 1 matters most. `rule` says what the limits were computed from, and `apart`
+    how many outlying rows and columns were ignored for them.
     """
 
     low: float
@@ -43,7 +43,7 @@ class Levels:
     turned: bool = False
 
     def fraction(self, values: Array) -> Array:
-        """Values -> 0..1 along the colour table; NaN stays NaN, infinities go to the ends."""
+        """Numbers as fractions, 0 to 1, of the colour table; NaN stays NaN, and infinities go to the ends."""
         span = max(self.high - self.low, 1e-30)
         if self.decades:
             floor = self.high * 10.0**-self.decades
@@ -59,7 +59,7 @@ class Levels:
         return ((values > self.high) | (values < self.low)) & np.isfinite(values)
 
     def beyond(self, *arrays: Array) -> int:
-        """How many cells lie outside the limits."""
+        """The number of cells that lie outside the limits."""
         return sum(
             _finite(piece, piece > self.high) + _finite(piece, piece < self.low)
             for flat in (np.ravel(a) for a in arrays)
@@ -67,33 +67,33 @@ class Levels:
         )
 
     def limited(self, limit: float | None) -> "Levels":
-        """The scale with the limit that a user set; unchanged if that is None or too low (0.1 for ranks)."""
+        """The scale with a limit that the user set; unchanged if that is None or not above `low` (0.1 for ranks)."""
         if limit is None or (not self.diverging and limit <= self.low):
             return self
         return replace(self, low=-limit if self.diverging else self.low, high=limit, rule=BY_HAND, apart=0)
 
     @property
     def scale_name(self) -> str:
-        """The scale in words, if it is not linear."""
+        """The name of the scale, if it is not linear; else ""."""
         if self.decades:
             return Phrase("log, {1} decades", self.decades)
         return {0.5: Phrase("square root"), 0.25: Phrase("fourth root")}.get(self.power, "")
 
 
 def _finite(values: Array, chosen: Array) -> int:
-    """How many of the chosen cells are finite; in most views no cell is chosen."""
+    """How many of the chosen cells are finite. In most views no cell is chosen."""
     return int(np.isfinite(values[chosen]).sum()) if np.count_nonzero(chosen) else 0
 
 
 def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
     """Limits centred on zero at the 99.5th percentile of |x| over all finite cells.
 
-    Outliers do not set the scale, at any length of text:
+    Outliers do not determine the limits, whatever the length of the text:
 
     - A few whole columns or rows (the key that every query attends to, dimensions that are large in every token,
-      position 0): up to a twentieth of them, or two if that is more, are left out if the percentile without them is
-      less than a third of that with them.
-    - A few cells: up to four per array, or a fiftieth of a vector, are left out if they are sixteen times larger than
+      position 0). Up to a twentieth of them, or two if that is more, are ignored if the percentile without them is less
+      than a third of the percentile with them.
+    - A few cells. Up to four per array, or a fiftieth of a vector, are ignored if they are sixteen times larger than
       all others.
     """
     tables = [table for a in arrays for table in _tables(a)]
@@ -112,7 +112,7 @@ def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
 def _tables(values: Array) -> list[Array]:
     """|x| as tables [row, column], one for each matrix of a stack; -1 where a cell is masked or missing."""
     sizes = np.abs(values)
-    if not np.isfinite(sizes.max(initial=0)):  # the largest is NaN if any cell is
+    if not np.isfinite(sizes.max(initial=0)):  # the maximum is NaN if any cell is
         sizes = np.where(np.isfinite(values), sizes, np.asarray(-1, values.dtype))
     if sizes.ndim < 2 or not sizes.size:
         return [sizes.reshape(1, -1)]
@@ -126,18 +126,17 @@ def _present(tables: Sequence[Array]) -> Array:
 
 
 def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> int:
-    """Remove outlying columns (`axis` 0) or rows (1) from `tables`; returns how many.
+    """Remove outlying columns (`axis` 0) or rows (1) from `tables`; return how many were removed.
 
-    `sizes` are the tables' cells and `whole` is their percentile.
-
-    A line is a row or column of at least two cells: the cells of a vector are judged one by one.
+    `sizes` are the cells of the tables, and `whole` is their percentile. Only columns or rows of at least two cells are
+    removed: the cells of a vector are judged one by one.
     """
     counts = [t.shape[1 - axis] if t.shape[axis] > 1 else 0 for t in tables]
     most = [min(max(2, math.ceil(_LINES * n)), n // 2) for n in counts]
     if not sizes.size or not any(most):
         return 0
-    # The percentile falls furthest if the lines left out hold the largest cells. If it would stay above whole / _APART
-    # even then, there are no outliers; counting cells shows that faster than sorting them.
+    # The percentile falls most if the lines that hold the largest cells are removed. If it would stay above whole /
+    # _APART even then, there are no outliers; counting cells shows that faster than sorting them.
     left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
     if left > 0 and np.count_nonzero(sizes >= whole / _APART) >= sizes.size - _rank(left):
         return 0
@@ -147,14 +146,14 @@ def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> in
     core = _percentile(rest)
     if not 0 < _APART * core < whole:
         return 0
-    # Leave out only those of these lines that lie far above the rest.
+    # Of these lines, remove only those that are far above the rest.
     apart = [lines[m[lines] > _ABOVE * core] for m, lines in zip(typical, strongest, strict=True)]
     tables[:] = [np.delete(t, lines, 1 - axis) for t, lines in zip(tables, apart, strict=True)]
     return sum(map(len, apart))
 
 
 def _middle(table: Array, axis: int) -> Array:
-    """The lower median along an axis; missing cells count as the smallest."""
+    """The lower median along an axis; masked or missing cells count as the smallest."""
     across = np.ascontiguousarray(table.T if axis == 0 else table)
     if not across.shape[1]:
         return np.zeros(len(across))
@@ -174,9 +173,9 @@ def _percentile(sizes: Array) -> float:
 
 
 def _largest(sizes: Array, count: int) -> Array:
-    """The `count` largest cells: the smallest of them first, the others in any order."""
+    """The `count` largest cells, of which the smallest comes first; the others are in any order."""
     if sizes.size > _MANY:
-        # With this many cells, a sorted sample gives an approximate threshold: one comparison discards most cells.
+        # For this many cells, a sorted sample gives an approximate threshold, and one comparison discards most cells.
         sample = np.sort(sizes[:: sizes.size // _SAMPLE])
         guess = sample[max(0, sample.size - 2 * math.ceil(sample.size * count / sizes.size) - 4)]
         large = sizes[sizes >= guess]
@@ -187,19 +186,19 @@ def _largest(sizes: Array, count: int) -> Array:
 
 
 def _limit(sizes: Array, whole: float, most: int) -> float:
-    """The percentile of `sizes`, or the cell below a wide gap with at most `most` cells above, whichever is smaller."""
+    """The percentile of `sizes` or, if smaller, the largest cell below a wide gap with at most `most` cells above."""
     if not sizes.size:
         return 1.0
     first = max(0, sizes.size - most - 1)
     if first >= _rank(sizes.size):
-        return whole  # the percentile lies below any such gap
+        return whole  # the percentile is below any such gap
     last = np.sort(_largest(sizes, sizes.size - first))
     wide = np.flatnonzero((last[1:] > _FAR * last[:-1]) & (last[:-1] > 0))
     return float(min(whole, last[wide[0]] if wide.size else np.inf))
 
 
 def unit(scale: str = "linear") -> Levels:
-    """Limits 0 to 1 for patterns, on a linear, square-root ("sqrt") or logarithmic ("log") scale."""
+    """Limits 0 to 1, for attention patterns, on a linear, square-root ("sqrt") or logarithmic ("log") scale."""
     return Levels(
         0,
         1,
@@ -216,20 +215,20 @@ def number(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """A limit or a tick: three significant digits, no trailing zeros."""
+    """A number for a limit or a tick: three significant digits, no trailing zeros."""
     sign, digits, power = _written(float(f"{value:.3g}"))
     digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
     return sign + power.removeprefix("·") if digits == "1" and power else sign + digits + power
 
 
 def _written(value: float) -> tuple[str, str, str]:
-    """A number's sign, its digits, and the power of ten by which they are multiplied, if any."""
+    """The sign and the digits of a number, and the power of ten by which they are multiplied; "" if there is none."""
     if np.isnan(value):
         return "", "not a number", ""
     sign = "−" if value < 0 else ""
     if np.isinf(value):
         return sign, "∞", ""
-    size = abs(float(f"{value:.4g}"))  # rounded first: 9.99996 is 10.00, not 10.000
+    size = abs(float(f"{value:.4g}"))  # rounded first, so that 9.99996 becomes 10.00, not 10.000
     if size == 0:
         return "", "0", ""
     if size >= 1e5 or size < 1e-3:
@@ -239,9 +238,9 @@ def _written(value: float) -> tuple[str, str, str]:
 
 
 def cell_text(value: float, *, share: bool = False) -> str:
-    """A number for the inside of a cell: two decimals, or two significant digits if it is smaller; "" for NaN.
+    """A number for display inside a cell: two decimals, or two significant digits if it is smaller; "" for NaN.
 
-    A `share`, a number from 0 to 1, is not written as 1.00 unless it is 1.
+    A `share`, a number from 0 to 1, is written as 1.00 only if it is exactly 1.
     """
     if np.isnan(value):
         return ""
@@ -266,7 +265,7 @@ def cell_text(value: float, *, share: bool = False) -> str:
 
 
 class Percent(str):
-    """A percentage as text; charts write it with their own number format."""
+    """A percentage as text. Charts recognise the type and write it with their own number format."""
 
     __slots__ = ()
 
@@ -281,7 +280,7 @@ def _hundredths(value: float, *, certain: bool) -> str:
         return "0"
     rounded = float(f"{value:.2g}")
     if value >= 99.95 and not certain:
-        # A probability below 1 is not shown as 100: its nines are written out up to the first other digit, if they fit.
+        # A probability below 1 is not shown as 100: its digits are written up to the first that is not 9, if they fit.
         decimals = -_exponent(100 - value)
         return f"{value:.{max(2, decimals)}f}" if decimals <= 4 else ">99.9999"
     if rounded >= 10:
@@ -290,7 +289,7 @@ def _hundredths(value: float, *, certain: bool) -> str:
 
 
 def share_text(probability: float) -> Percent:
-    """A probability as in a chart's column, in per cent with two decimals: 0.41 %, <0.01 %, >99.99 %."""
+    """A probability in per cent with two decimals, for a column of a chart: 0.41 %, <0.01 %, >99.99 %."""
     if 0 < probability < 0.00005:
         return Percent("<0.01 %")
     if 0.99995 <= probability < 1:
@@ -299,12 +298,12 @@ def share_text(probability: float) -> Percent:
 
 
 def _exponent(size: float) -> int:
-    """The power of ten of a positive number's first digit."""
+    """The decimal exponent of a positive number."""
     return int(f"{size:e}".split("e")[1])
 
 
 def _power(size: float, digits: int) -> tuple[str, str]:
-    """A positive number as 1.23 and ·10⁻⁷."""
+    """A positive number as mantissa and power of ten: 1.23 and ·10⁻⁷."""
     mantissa, exponent = f"{size:.{digits - 1}e}".split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return mantissa, f"·10{raised}"

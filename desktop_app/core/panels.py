@@ -36,11 +36,14 @@ class Hue(Enum):
 class Source:
     """Which tensor's cells a picture shows.
 
-    `index` has one entry for each axis of the tensor: a fixed number, or "row" or "col" for the axis that runs down
-    or across. For heads side by side, with `group` columns per head, "group" is the head and "within" the column within
-    it. `cols` gives the index on the axis for each column if these are not 0, 1, 2 ... (sorted neurons), and `rows` for
-    each row. A picture of a part begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV). A
-    picture that is not a table gives the full index of each of its columns in `each`, and `index` is empty.
+    `index` has one entry for each axis of the tensor: a fixed number, or the name of what varies along that axis. "row"
+    and "col" are the picture's row and column. For heads side by side, each `group` columns wide, "group" is the head
+    and "within" is the column within the head.
+
+    If the columns are not the indices 0, 1, 2 ... of their axis (sorted neurons, for example), `cols` lists the index
+    of each column; `rows` does the same for rows. A picture of a part of the tensor starts at index `first_row` and
+    `first_col` (one head's W_Q within W_QKV). A picture that is not a table lists the full index of each of its columns
+    in `each`, and `index` is empty.
     """
 
     name: str
@@ -53,7 +56,7 @@ class Source:
     each: tuple[tuple[int, ...], ...] | None = None
 
     def at(self, row: int, col: int) -> tuple[int, ...]:
-        """The index in the tensor of the cell in this row and column."""
+        """The index in the tensor of the cell at this row and column of the picture."""
         if self.each is not None:
             return self.each[col]
         column = self.first_col + col if self.cols is None else self.cols[col]
@@ -68,10 +71,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Panel:
-    """What every panel has: a heading, a dimmer note next to it, and whether it is the main panel.
+    """What every panel has: a title, a dimmer note next to it, and whether it is the main panel.
 
-    `hint` says what a click does, and is shown only in the window, after the note. A `carpet` is a panel that shows
-    every number as a colour, next to panels that summarise them; the window hides it unless the user asks for it.
+    `hint` says what a click does. Only the window shows it, after the note. A panel with `carpet` set shows every
+    number as a colour, next to panels that summarise the same numbers; the window hides it unless the user asks for it.
     """
 
     title: str = ""
@@ -82,13 +85,13 @@ class Panel:
 
     @property
     def aside(self) -> str:
-        """The text beside the title."""
+        """The text shown beside the title: the note and the hint."""
         return joined("; ", filter(None, (self.note, self.hint)))
 
 
 @dataclass(frozen=True)
 class Chip:
-    """One token as displayed: position, id, display form, and its bytes as text."""
+    """One token as displayed: its position, id, display form, and bytes as text."""
 
     position: int
     id: int
@@ -102,22 +105,22 @@ class TokensPanel(Panel):
 
     chips: tuple[Chip, ...] = ()
     selected: int | None = None
-    added: int = 0  # how many chips at the end were appended rather than typed
+    added: int = 0  # number of chips at the end that were appended by sampling or by a click, not typed
 
 
 @dataclass(frozen=True)
 class ProsePanel(Panel):
-    """The text as typed, not split into tokens, in display form: pieces between which a line may break."""
+    """The text as typed, not split into tokens: display forms of its pieces, between which a line may break."""
 
     pieces: tuple[str, ...] = ()
-    added: int = 0  # how many pieces at the end were appended rather than typed
+    added: int = 0  # number of pieces at the end that were appended by sampling or by a click, not typed
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a text panel: a label, the text in a monospaced font, a remark, and the intent of a click on it.
+    """One line of a text panel: a label, a text in a monospaced font, a remark, and the intent of a click on the line.
 
-    In a `formula`, what follows a letter and an underscore is drawn as a subscript, as in S_ij.
+    In a `formula`, the characters that follow a letter and an underscore are drawn as a subscript, as in S_ij.
     """
 
     label: str
@@ -129,7 +132,7 @@ class Line:
 
 
 def formula_line(text: str, remark: str = "") -> Line:
-    """The line with the formula that computes a number."""
+    """A line with the formula by which a number is computed."""
     return Line(Phrase("formula"), text, remark, formula=True)
 
 
@@ -142,9 +145,10 @@ class TextPanel(Panel):
 
 @dataclass(frozen=True)
 class Strip:
-    """One vector as a strip of cells, wrapped so that its structure shows.
+    """One vector as a strip of cells, wrapped over several rows.
 
-    `operator` precedes it in a sum ("+", "="), `mark` is a group (head) to highlight.
+    `operator` is the sign drawn in front of the strip when strips form a sum ("+" or "="). `mark` is the index of a
+    group of cells (a head) to highlight.
     """
 
     label: str
@@ -157,10 +161,11 @@ class Strip:
 
 @dataclass(frozen=True)
 class StripsPanel(Panel):
-    """Aligned vectors. Each is wrapped into rows of `wrap` cells; a gap every `groups` cells shows a head's width.
+    """Vectors drawn one below the other with their cells aligned.
 
-    `peers` are the strips of other panels, or of other moments, with whose cells these are aligned: all reserve the
-    same space for labels.
+    Each is wrapped into rows of `wrap` cells. A gap after every `groups` cells separates heads. `peers` are strips of
+    other panels, or of other moments of an animation, that have to align with these: all of them reserve the same width
+    for labels.
     """
 
     strips: tuple[Strip, ...] = ()
@@ -181,56 +186,58 @@ class MapPanel(Panel):
     source: Source | None = None
     hue: Hue = Hue.RESIDUAL
     selected: int | None = None
-    fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 means all
+    # number of rows at the end that the last pass with cached keys and values computed; 0 means all rows
+    fresh: int = 0
     x_label: str = ""
     picks: Choosing | None = Select  # the intent of a click on a row; None if rows cannot be chosen
-    texts: tuple[tuple[str, ...], ...] = ()  # text over the colours, [row][column], if it fits into the cells
+    texts: tuple[tuple[str, ...], ...] = ()  # text drawn over the cells, [row][column], where it fits
     column_labels: tuple[str, ...] = ()
     selected_column: int | None = None
-    column_picks: Choosing | None = None  # the intent of a click on a column's label
-    first_column: int = 0  # the number of the first column, if columns before it are left out
-    first: int = 0  # the same for rows
-    sums: bool = False  # the last row and column are sums of the others, and are drawn apart from them
-    positions: tuple[int, ...] = ()  # of the rows' tokens in the text, if tokens between them are left out
+    column_picks: Choosing | None = None  # the intent of a click on a column label
+    first_column: int = 0  # the index of the first column, if earlier columns are left out
+    first: int = 0  # the index of the first row, likewise
+    sums: bool = False  # the last row and the last column are sums of the others, and are drawn apart from them
+    positions: tuple[int, ...] = ()  # text positions of the rows' tokens, if tokens between them are left out
 
 
 @dataclass(frozen=True)
 class GridPanel(Panel):
-    """One head's [query, key] grid. NaN cells are masked, and drawn as empty."""
+    """One head's [query, key] grid. NaN cells are masked and drawn as empty."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
     labels: tuple[str, ...] = ()
     source: Source | None = None
-    selected: int | None = None  # the query
+    selected: int | None = None  # the row of the selected query
     fresh: int = 0
     small: bool = False
-    beside: bool = False  # one of several large grids side by side, which may be narrow
+    beside: bool = False  # this grid is one of several large ones side by side, so it may be narrow
     head: int = 0
-    op: str = ""  # the step that a click on a small grid leads to
-    keys_down: bool = False  # rows are keys and columns queries; `values` are transposed already
-    every: int = 1  # in a long text small grids show every n-th query
-    first: int = 0  # the position of the first label, if those before it are left out
+    op: str = ""  # the step that a click on a small grid opens
+    keys_down: bool = False  # rows are keys and columns are queries; `values` are already transposed
+    every: int = 1  # only every n-th query is shown, in small grids of a long text
+    first: int = 0  # the position of the first label, if earlier ones are left out
 
 
 @dataclass(frozen=True)
 class MultiplesPanel(Panel):
-    """Many small grids, [head, query, key], of one block; in a long text, with every n-th query."""
+    """Many small grids of one block, [head, query, key]; for a long text only every n-th query is shown."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
     names: tuple[str, ...] = ()
     selected: int = 0
-    source: Source | None = None  # index[0] is the head, and is replaced
+    source: Source | None = None  # its index[0] is replaced by the head
     every: int = 1
 
 
 @dataclass(frozen=True)
 class AtlasPanel(Panel):
-    """Every head's grid in one picture, [block, head, query, key]: blocks as rows, heads as columns.
+    """Every head's grid in one picture, [block, head, query, key]: one row per block, one column per head.
 
-    NaN cells are masked. For the head under the pointer its number is shown: `numbers` [block, head], the cells of
-    `source`. `pooled` says how several numbers became one cell of a grid, "" if each is one number.
+    NaN cells are masked. `numbers` [block, head] holds one number per head, which is shown for the head under the
+    pointer; `source` names its cells. `pooled` says how several numbers were combined into one cell of a grid; it is ""
+    if each cell is one number.
     """
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0)))
@@ -243,11 +250,11 @@ class AtlasPanel(Panel):
 
 @dataclass(frozen=True)
 class ShadedPanel(Panel):
-    """Running text with each token shaded by its number, [pos]; NaN is not shaded.
+    """Running text in which each token is shaded by its number, [pos]; a token with NaN is not shaded.
 
-    `source` names the cell of each: "row" is the query, "col" the position. If `others` [token, pos] are given, the
-    shading follows the pointer: `values` are then the row of the token under the pointer, and the title is its entry in
-    `titles`.
+    In `source`, "row" is the query and "col" the position. If `others` [token, pos] is given, the shading follows the
+    pointer: `values` is then the row of `others` for the token under the pointer, and the title is that token's entry
+    in `titles`.
     """
 
     pieces: tuple[str, ...] = ()
@@ -259,7 +266,7 @@ class ShadedPanel(Panel):
     titles: tuple[str, ...] = ()
 
     def of_token(self, token: int) -> "ShadedPanel":
-        """The same panel for another token."""
+        """The panel with the shading and title of another token."""
         if self.others is None:
             return self
         return replace(self, values=self.others[token], selected=token, title=self.titles[token])
@@ -267,7 +274,7 @@ class ShadedPanel(Panel):
 
 @dataclass(frozen=True)
 class ArcsPanel(Panel):
-    """A text with an arc from each token to those that it attends to, as thick as the weight in `values` [query, key].
+    """A text with an arc from each token to those that it attends to; `values` [query, key] are the arcs' widths.
 
     Weights below `least`, and NaN, have no arc. The arcs of the token `selected` are highlighted, and the title is its
     entry in `titles`; the selection follows the pointer. `source` names the cell of each weight.
@@ -282,28 +289,28 @@ class ArcsPanel(Panel):
     titles: tuple[str, ...] = ()
 
     def of_token(self, token: int) -> "ArcsPanel":
-        """The same panel with another token's arcs highlighted."""
+        """The panel with the arcs of another token highlighted."""
         return replace(self, selected=token, title=self.titles[token] if self.titles else self.title)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: label, length as a fraction of the longest, texts at its end, and the outcome for its token."""
+    """One bar: its label, the value that its length shows, and the texts at its end."""
 
     label: str
     value: float
     text: str
     remark: str = ""
-    outline: float | None = None  # the value before a cut
+    outline: float | None = None  # a second value, drawn as an outline
     kept: bool = True
-    marked: bool = False  # the draw lands here
+    marked: bool = False  # the draw selected this token
     pick: Intent | None = None
     source: tuple[str, tuple[int, ...]] | None = None
     pinned: bool = False
 
 
 class Cut(NamedTuple):
-    """A line between bars, above the bar at `place`: its text, and a shorter one for narrow panels."""
+    """A dividing line above the bar with index `place`: its text, and a shorter text for narrow panels."""
 
     place: int
     words: str
@@ -312,10 +319,10 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class BarsPanel(Panel):
-    """Horizontal bars from `base`; `cuts` are lines between them.
+    """Horizontal bars that start at `base`; `cuts` are dividing lines between them.
 
-    `reach` is the value of a full-length bar, if that is more than the largest. `peers` are the bars of neighbouring
-    panels on the same scale: all reserve the same space for labels.
+    A bar of full length stands for `reach`, if that is more than the largest value. `peers` are the bars of
+    neighbouring panels with the same scale: all of them reserve the same width for labels.
     """
 
     bars: tuple[Bar, ...] = ()
@@ -324,18 +331,20 @@ class BarsPanel(Panel):
     base: float = 0.0
     reach: float = 0.0
     peers: tuple[Bar, ...] = ()
-    outlined: str = ""  # the meaning of the outlines, in a word or two
-    filled: str = ""  # and that of the bars, if the title does not say it
-    beside_map: bool = False  # each bar is level with its row in the maps next to it
-    drawn: bool = True  # False if the numbers have no common scale, like a maximum and a sum
+    outlined: str = ""  # what the outlines show, in a word or two
+    filled: str = ""  # what the bars show, if the title does not say it
+    beside_map: bool = False  # each bar is aligned with its row in the maps next to the panel
+    # False if the numbers have no common scale (a maximum and a sum, for example): then no bars are drawn
+    drawn: bool = True
 
 
 @dataclass(frozen=True)
 class Rise:
     """One bar of a waterfall, from `start` to `start` + `value`.
 
-    `unfolded` is None for a bar without parts, else whether its parts are shown below it as `deeper` bars; if they are,
-    the bar is drawn hollow, since they add up to it. A `total` starts at 0, independent of the bars above.
+    `unfolded` is None for a bar that has no parts. Otherwise it says whether the parts are shown below it, as bars with
+    `deeper` set; if they are, this bar is drawn as an outline, because they add up to it. A `total` starts at 0,
+    independent of the bars above it.
     """
 
     label: str
@@ -351,7 +360,7 @@ class Rise:
 
 @dataclass(frozen=True)
 class WaterfallPanel(Panel):
-    """A sum as bars, each starting where the previous one ends. The rows of `source` are the bars."""
+    """A sum as bars, each of which starts where the previous one ends. The rows of `source` are the bars."""
 
     rises: tuple[Rise, ...] = ()
     source: Source | None = None
@@ -360,7 +369,7 @@ class WaterfallPanel(Panel):
 
 @dataclass(frozen=True)
 class Knot:
-    """A node of a graph, in a column and on a level (0 is the lowest); `weight` is from 0 to 1."""
+    """A node of a graph, at a column and a level (0 is the lowest). `weight` is from 0 to 1."""
 
     column: int
     level: int
@@ -371,7 +380,7 @@ class Knot:
 
 @dataclass(frozen=True)
 class Strand:
-    """An edge of a graph: indices of its upper and its lower node, a weight from 0 to 1, and which of `kinds` it is."""
+    """An edge of a graph: the indices of its upper and lower node, a weight from 0 to 1, and its index in `kinds`."""
 
     upper: int
     lower: int
@@ -381,12 +390,13 @@ class Strand:
 
 @dataclass(frozen=True)
 class GraphPanel(Panel):
-    """Nodes in columns and on levels, and edges between them.
+    """A graph: nodes in columns and on levels, with edges between them.
 
-    Only used columns take up space; `positions` gives the text position of each, and skipped positions leave a gap.
-    Levels are labelled where `level_labels` are not empty. `kinds` names the kinds of edges. Column n of a source is
-    the cell of node or edge n. An edge's weight is a share, or relative to `full` if given; `things` names what nodes
-    and columns stand for. If `bowed`, edges that pass a level curve around its nodes.
+    Only columns that have nodes take up space. `positions` gives the text position of each column; where positions are
+    skipped, a gap is left. Levels with a non-empty entry in `level_labels` are labelled. `kinds` names the kinds of
+    edges. Column n of a source is the cell of node or edge n. The weight of an edge is a share, or relative to `full`
+    if that is given. `things` names what nodes and columns stand for. With `bowed`, an edge that passes a level curves
+    around that level's nodes.
     """
 
     knots: tuple[Knot, ...] = ()
@@ -402,17 +412,18 @@ class GraphPanel(Panel):
     things: tuple[str, str] = ("vectors", "tokens")
 
     def says(self, weight: float) -> str:
-        """An edge's weight in words."""
+        """The weight of an edge as shown in a sentence."""
         return percent(weight) if self.full is None else f"{weight * self.full:.2g}"
 
 
 @dataclass(frozen=True)
 class CurvePanel(Panel):
-    """A function's curve or a vector's profile: lines of (x, y), points on them, and named level lines and bands.
+    """The curve of a function or the profile of a vector: lines of (x, y), points, horizontal lines and a band.
 
-    Stems far above all others, and points outside `x_range`, are not drawn; the axes state how many there are.
-    `source` gives in `each` the cell of each of the `points`, or, without points, of each point of the lines in turn.
-    `y_holds` are values for which the axes have room though they are not drawn: those of an animation's other moments.
+    Stems far longer than all others, and points outside `x_range`, are not drawn; the axes state how many there are.
+    `source` lists in `each` the cell of each of the `points` or, if there are no points, the cell of each point of the
+    lines, line after line. `y_holds` are values that the y axis must include although they are not drawn: the values at
+    the other moments of an animation.
     """
 
     lines: tuple[tuple[Array, Array], ...] = ()
@@ -425,19 +436,21 @@ class CurvePanel(Panel):
     hue: Hue = Hue.MLP
     x_range: tuple[float, float] | None = None
     y_holds: Array | None = None
-    line_names: tuple[str, ...] = ()  # written at the end of each line
-    stops: tuple[tuple[float, Intent, str], ...] = ()  # by x: the intent of a click nearest to x, and its words
-    stems: bool = False  # draw the points' values as thin bars from the first level line
+    line_names: tuple[str, ...] = ()  # drawn at the end of each line
+    # (x, intent, words): a click triggers the intent of the nearest x; the words describe it
+    stops: tuple[tuple[float, Intent, str], ...] = ()
+    stems: bool = False  # draw each value as a thin bar that starts at the first of `levels_at`
     source: Source | None = None
 
 
 @dataclass(frozen=True)
 class CloudPanel(Panel):
-    """Points in a plane, [point, (x, y)], each of one of the `kinds` (names and hues; empty if all are alike).
+    """Points in a plane, [point, (x, y)], each of one of the `kinds` (names and hues; empty if there is only one kind).
 
-    Labels are placed beside points where they fit, those of `marked` points first and highlighted. `arrows` go from one
-    point to another. Both axes have the same scale unless `free`. With a `window` (start x and y, end x and y, as
-    shares of the whole) only that part is shown; a panel that `moves` can be dragged and zoomed on the screen.
+    Labels are placed beside points where they fit; labels of `marked` points are placed first and highlighted. `arrows`
+    go from one point to another. Both axes have the same scale unless `free` is set. `window` restricts the panel to a
+    part of the plane (start x and y, end x and y, as fractions of the whole). A panel with `moves` set can be dragged
+    and zoomed on the screen.
     """
 
     points: Array = field(default_factory=lambda: np.zeros((0, 2)))
@@ -456,9 +469,9 @@ class CloudPanel(Panel):
 
 @dataclass(frozen=True)
 class RulerPanel(Panel):
-    """The unit interval divided by the final probabilities, with u marked: where a draw lands."""
+    """The interval from 0 to 1 divided by the final probabilities, with u marked: the part that contains u is drawn."""
 
-    edges: tuple[float, ...] = ()  # n + 1 ascending numbers from 0 to 1
+    edges: tuple[float, ...] = ()  # n + 1 ascending numbers from 0 to 1, for n tokens
     labels: tuple[str, ...] = ()
     u: float = 0.0
     landed: int = 0
@@ -466,11 +479,11 @@ class RulerPanel(Panel):
 
 @dataclass(frozen=True)
 class SheetPanel(Panel):
-    """The whole pass on one sheet, which the window can zoom and a figure shows in full.
+    """The whole pass on one sheet. The window can zoom into it; a figure shows all of it.
 
-    `here` are the indices of the sheet's plates (pictures of a tensor or head) that show the current step, and `token`
-    is the selected token; `place` says that in words. Without `values`, which hold the colour scales too, the numbers
-    are hidden. `of` names the pass that the cells belong to.
+    A plate is a picture of one tensor, or of one head's part of it. `here` are the indices of the plates that show the
+    current step, and `token` is the selected token; `place` names both in words. `values` holds the numbers and their
+    colour scales; without it no numbers are shown. `of` names the pass that the cells belong to.
     """
 
     sheet: "Sheet | None" = None
@@ -483,12 +496,12 @@ class SheetPanel(Panel):
 
     @property
     def levels(self) -> Levels:
-        """The colour scale of `tensor`; every tensor has its own. Reads the whole tensor at the first call."""
+        """The colour scale of `tensor`; every tensor has a different one. The first call reads the whole tensor."""
         return Levels(-1, 1) if self.values is None else self.values.levels(self.tensor)
 
     @property
     def tensor(self) -> str:
-        """The tensor of the current step; if that holds no quantities (token ids), the input of the first block."""
+        """The tensor of the current step. Where that is token ids, which are no quantities, the input of block 0."""
         own = [self.sheet.plates[n] for n in self.here] if self.sheet is not None else []
         return next((plate.name for plate in own if plate.axes > 1), "blocks.0.resid_pre")
 
@@ -516,7 +529,7 @@ AnyPanel = (
 
 @dataclass(frozen=True)
 class Box:
-    """Panels or boxes side by side or stacked; `weights` divide the space.
+    """Panels or boxes side by side or stacked. `weights` are their shares of the space.
 
     `wide` is another arrangement of the same panels, for a page that is much wider than it is high.
     """
@@ -529,9 +542,9 @@ class Box:
 
 @dataclass(frozen=True)
 class View:
-    """What the centre of the window shows for one step: a headline, a sentence or two, and panels.
+    """What the centre of the window shows for one step: a headline, one or two sentences, and panels.
 
-    `badge` marks a view of anything but the model's unedited pass over the text, wherever it is shown.
+    `badge` is shown with every view that is not of the model's unedited pass over the text, and says what it is of.
     """
 
     title: str
@@ -549,24 +562,24 @@ def headed(where: str, title: str) -> str:
 
 
 def moved(title: str, where: str) -> str:
-    """A title with its place prefix, if any, replaced by another."""
+    """A title with its place, if it has one, replaced by another place."""
     return Phrase(_HEADED, where, title.values[1]) if isinstance(title, Phrase) and title.key == _HEADED else title
 
 
 def alone(panel: AnyPanel) -> AnyPanel:
-    """A panel as shown by itself: a small grid becomes a large one with token labels."""
+    """The panel as shown when it is the only one: a small grid becomes a large grid with token labels."""
     if isinstance(panel, GridPanel) and panel.small and panel.every == 1:
         return replace(panel, small=False, current=False)
     return panel
 
 
 def follows(panel: AnyPanel) -> bool:
-    """Whether a panel follows the token under the pointer."""
+    """Whether a panel changes with the token under the pointer."""
     return isinstance(panel, ArcsPanel) or (isinstance(panel, ShadedPanel) and panel.others is not None)
 
 
 def of_token(view: View, token: int) -> View:
-    """The view with every panel that follows the pointer set to this token."""
+    """The view in which every panel that changes with the pointer shows this token."""
 
     def walk(box: Box) -> Box:
         children = tuple(walk(c) if isinstance(c, Box) else one(c) for c in box.children)
@@ -579,12 +592,12 @@ def of_token(view: View, token: int) -> View:
 
 
 def has_carpets(view: View) -> bool:
-    """Whether a view has any carpet, which the window can hide."""
+    """Whether a view has a panel with `carpet` set, which the window can hide."""
     return any(panel.carpet for panel in panels_of(view.content))
 
 
 def folded(view: View) -> View:
-    """The view without its carpets; unchanged if it has no other panels."""
+    """The view without its panels that have `carpet` set; unchanged if it has no others."""
 
     def walk(box: Box) -> Box:
         weights = box.weights or (1.0,) * len(box.children)
@@ -604,7 +617,7 @@ def folded(view: View) -> View:
 
 
 def panels_of(box: Box) -> Iterator[AnyPanel]:
-    """The panels of a box, in order."""
+    """The panels in a box and in the boxes inside it, in order."""
     for child in box.children:
         if isinstance(child, Box):
             yield from panels_of(child)

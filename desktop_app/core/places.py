@@ -1,6 +1,6 @@
-"""Places that the window can show: steps of the walk through the forward pass, and workspaces beside it.
+"""Places that the window can show: steps of the walk through the forward pass, and workspaces besides the walk.
 
-`StepSpec` is a row in the tables of places (core/steps.py), `Step` such a place in one model.
+`StepSpec` is a row in the tables of places (core/steps.py); `Step` is such a place in one model.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,9 @@ def _nothing(_scene: Scene) -> tuple[Want, ...]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A view option that is entered next to its view: a number up to `top`, or a typed text.
+    """A view option that has an input field or slider next to the view: a number up to `top`, or a typed text.
 
-    `title` is its label, and `hint` the placeholder while nothing is typed.
+    `title` is its label. `hint` is shown while nothing is typed.
     """
 
     option: str
@@ -40,23 +40,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class StepSpec:
-    """One operation of the walk, or one workspace beside it.
+    """One step of the walk, or one workspace. Its texts are in resources/steps.toml or workspaces.toml.
 
-    A workspace that is `along` the walk stays in front when the user goes to a step, and shows that step.
+    `key` names the place, usually by the tensor that it computes, with `{L}` for the block. `tensors` are the tensors
+    that it shows, by which it can also be named on the command line. `hues` are the colours of a step that makes
+    several vectors; `sizes`, for a step that changes the width, are the fields of the config with the widths before and
+    after.
 
-    `key` names the place (usually the tensor that it computes), with `{L}` for the block. `tensors` are those that it
-    shows, which also name it on the command line; its texts are in resources/steps.toml, a workspace's in
-    workspaces.toml. `content` returns the panels, or a whole view if the title states the result. `options` are
-    commands that change how this view shows its numbers; the window puts them next to it. `grids` says that it has a
-    grid for each head. `wants` names the products that the view reads, and `reads` the fields of the state that it
-    depends on besides block, head, token and view options. `keys` are the shortcuts of a workspace that has its own
-    tab; those of one `group` share a tab of that name. `entry` is the input field or slider next to the view.
+    `content` returns the panels, or a whole view if the title states the result. `wants` names the products that the
+    view reads, and `reads` the fields of the state that it depends on besides block, head, token and view options.
+    `options` are commands that change how the view shows its numbers; the window puts them next to it. `grids` says
+    that the view has a grid for each head. `entry` is the input field or slider next to the view.
 
-    Cells that a workspace shows of its products have its name as prefix (`lens.kl`): `describe` says what such a cell
-    contains, `open` shows how it was computed, and `choose` returns the state after a click on it in the workspace, or
-    None if a click only opens it. `edits` says what can be edited at the current place. `numpy` returns lines that
-    recompute the view, or such a cell, from a saved trace. `hues` are the colours of a step that makes several vectors,
-    `sizes` the fields of the config with the widths before and after, for a step that changes the width.
+    `keys` are the shortcuts of a workspace that has a tab; workspaces of one `group` share a tab of that name. A
+    workspace marked `along` stays in front when the user goes to a step, and shows that step.
+
+    Cells that a workspace shows of its products have its name as prefix (`lens.kl`). For such a cell, `describe`
+    returns what it contains, `open` a view of how it was computed, and `choose` the state after a click on it (None if
+    a click only opens it). `edits` returns what can be edited at the current place. `numpy` returns lines of code that
+    recompute the view, or such a cell, from a saved trace.
     """
 
     op: str
@@ -92,13 +94,13 @@ class Text:
     lead: str
     explain: str
     formula: str
-    short: str = ""  # a workspace's tab, if its name is long
-    lead_turned: str = ""  # the lead for attention grids with queries as columns, if it mentions rows
+    short: str = ""  # the title of a workspace's tab, if its name is too long
+    lead_turned: str = ""  # the lead for attention grids with queries as columns, if `lead` speaks of rows
 
 
 @dataclass(frozen=True)
 class Step:
-    """One place in one model. `index` is the number of the step in the walk, from 0; a workspace has -1."""
+    """One place in one model. `index` is the step's number in the walk, counted from 0; -1 for a workspace."""
 
     key: str
     layer: int | None
@@ -108,5 +110,5 @@ class Step:
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """Full names of the tensors that the place shows."""
+        """The full names of the tensors that the place shows."""
         return tuple(expand(t, self.layer) for t in self.spec.tensors)

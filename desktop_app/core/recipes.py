@@ -1,8 +1,8 @@
-"""Edits as a user writes them, SITE[INDEX]=VALUE; VALUE is a number, or names one of these sources of numbers.
+"""Edits as a user writes them, SITE[INDEX]=VALUE. VALUE is a number, or one of these sources of numbers:
 
     mean                    the mean over the bundled reference texts
-    other, other[INDEX]     the same cells, or those given, of the other prompt's pass
-    tokens[" a", " b"]      the embedding of a token minus that of another
+    other, other[INDEX]     the same cells, or those at INDEX, in the other prompt's pass
+    tokens[" a", " b"]      the embedding of one token minus that of another
     prompts["one", "two"]   the mean of a tensor over one text minus that over another
     direction["..."]        a direction as written in the directions workspace, like direction["woman - man"]
     neuron[L, K]            the direction that neuron K of block L writes (its row of W_out)
@@ -53,22 +53,22 @@ class EditInputs:
 
     engine: Engine
     tokenizer: Tokenizer | None
-    plain: Trace  # the unedited pass over the text
+    plain: Trace  # the pass over the text without edits
     other: Trace | None = None
     alignment: Alignment = ()
     mask: str = CAUSAL
     reference: Callable[[], Sequence[Sequence[int]]] = tuple
     stop: Stop = field(default_factory=Stop)
-    theirs: Checkpoint | None = None  # the weights of the other pass, if they are not this engine's
+    theirs: Checkpoint | None = None  # the model that computed the other pass, if it is not this engine's
 
     def needed(self, text: str) -> Trace:
-        """The other prompt's pass. Raises ModelError if there is no other prompt."""
+        """The other prompt's pass, which the edit `text` needs. Raises ModelError if there is no other prompt."""
         if self.other is None:
             raise ModelError(f"The edit {text[:80]!r} needs another prompt; add one.")
         return self.other
 
     def ids_of(self, words: str, text: str) -> tuple[int, ...]:
-        """A text as ids. Raises ModelError if there is no tokenizer, or the text is empty."""
+        """The ids of a text. Raises ModelError if there is no tokenizer, or the text is empty."""
         hide(words)
         if self.tokenizer is None:
             raise ModelError(f"The edit {text[:80]!r} has text in it, and this model's tokenizer cannot be used.")
@@ -80,7 +80,7 @@ class EditInputs:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed edit. Its numbers are `times` those of `source` with the arguments `of`; for "" see `edit`."""
+    """A parsed edit. Its numbers are `times` those of `source` with arguments `of` or, without a source, in `edit`."""
 
     text: str
     edit: Edit
@@ -91,9 +91,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Source:
-    """A source of numbers. `make` returns them, shaped like the site's cells or with length 1 along an axis.
+    """A source of numbers. `make` returns them, shaped like the site's cells or of length 1 along an axis.
 
-    `takes` says what the brackets after its name may contain, as the end of a sentence; "" for nothing.
+    `takes` says, in words that end a sentence, what the brackets after the name may contain; "" if nothing.
     """
 
     make: Callable[[EditInputs, Recipe, Tensor], Array]
@@ -102,7 +102,7 @@ class Source:
 
 
 def parse_recipe(text: str, engine: Engine, positions: int) -> Recipe:
-    """Parse one edit for a text of `positions` tokens. Raises ModelError with what is wrong."""
+    """The edit that `text` describes, for a prompt of `positions` tokens. Raises ModelError that says what is wrong."""
     edit, value = read_edit(text, engine.config, positions)
     if not value:
         return Recipe(text, edit)
@@ -124,7 +124,7 @@ _STRENGTH = re.compile(r"(?P<before>.*?(?:\*=|\+=|=)\s*)(?P<number>[-+]?[\d.]+(?
 
 
 def strength_of(text: str) -> float | None:
-    """The factor by which an edit scales, or that of the direction that it adds; None for an edit without one."""
+    """The factor by which an edit scales, or the factor of the direction that it adds; None for any other edit."""
     match = _STRENGTH.fullmatch(text)
     if match is None or match["before"].rstrip().endswith(("+=", "*=")) is False:
         return None
@@ -135,9 +135,9 @@ def strength_of(text: str) -> float | None:
 
 
 def with_strength(text: str, strength: float) -> str:
-    """The same edit with another strength."""
+    """The text of the edit with its factor replaced."""
     match = _STRENGTH.fullmatch(text)
-    assert match is not None  # only called for an edit that has one
+    assert match is not None  # callers pass only an edit that has a factor
     star = "*" if match["after"].strip() and not match["after"].lstrip().startswith("*") else ""
     return f"{match['before']}{strength:g}{star}{match['after']}"
 
@@ -145,9 +145,9 @@ def with_strength(text: str, strength: float) -> str:
 def resolve(texts: Sequence[str], inputs: EditInputs, idle: dict[str, str] | None = None) -> tuple[Edit, ...]:
     """The edits that these texts describe, in order, with their numbers.
 
-    An `across` edit needs the queries of the pass with the other edits, so it comes last, block by block. Raises
-    ModelError; if `idle` is given, an edit whose cells or numbers do not exist is recorded there instead, with the
-    reason.
+    An `across` edit is resolved last, block by block, because it needs the queries of the pass with the other edits.
+    Raises ModelError. If `idle` is given, an edit whose cells or numbers do not exist is recorded there instead, with
+    the reason.
     """
 
     def tried(text: str, make: Callable[[], Any]) -> Any:
@@ -170,7 +170,7 @@ def resolve(texts: Sequence[str], inputs: EditInputs, idle: dict[str, str] | Non
 
     edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in made(recipe, inputs)]
     if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, inputs.plain) for edit in edits):
-        return ()  # all edits put the values that are there anyway; without them there are no rounding differences
+        return ()  # all edits put the values that are there already; leaving them out avoids rounding differences
     table = inputs.engine.table
     crossing = sorted((r for r in recipes if r.source == ACROSS), key=lambda r: table[r.edit.site].layer or 0)
     for _, block in groupby(crossing, key=lambda r: table[r.edit.site].layer):
@@ -184,7 +184,7 @@ def resolve(texts: Sequence[str], inputs: EditInputs, idle: dict[str, str] | Non
 
 
 def _is_there(edit: Edit, plain: Trace) -> bool:
-    """Whether an edit puts the values that the pass has in these cells anyway."""
+    """Whether an edit puts the values that the pass has in these cells already."""
     return isinstance(edit.put, Cells) and np.array_equal(_cells(plain.read(edit.site), edit.where), edit.put.array)
 
 
@@ -195,7 +195,8 @@ def _edits(recipe: Recipe, inputs: EditInputs) -> Iterator[Edit]:
     tensor = tensor_table(inputs.engine.config)[recipe.edit.site]
     made = SOURCES[recipe.source].make(inputs, recipe, tensor) * np.float32(recipe.times)
     if np.isnan(made).any():
-        # Positions without a counterpart in the other prompt are NaN; each run of others between them is one edit.
+        # Positions without a counterpart in the other prompt are NaN; each run of positions between them becomes an
+        # edit.
         yield from _stretches(recipe, made, tensor.spec.row_axis)
         return
     yield put_from(recipe.edit, made, recipe.text)
@@ -223,7 +224,7 @@ def _cells(array: Array, where: Sequence[Range]) -> Array:
     return np.asarray(array[tuple(slice(*span) for span in where)])
 
 
-# The sources
+# Sources of numbers
 
 
 def _mean(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
@@ -264,7 +265,7 @@ def _shape(inputs: EditInputs, tensor: Tensor) -> tuple[int, ...]:
 def _arguments(recipe: Recipe, least: int, most: int, kinds: tuple[type, ...], what: str) -> list[Any]:
     try:
         found = json.loads(f"[{recipe.of}]")
-    except (ValueError, RecursionError):  # reported below, with anything else that does not fit
+    except (ValueError, RecursionError):  # reported below, together with other faults
         found = None
     if not isinstance(found, list) or not least <= len(found) <= most or not all(type(one) in kinds for one in found):
         raise ModelError(f"The edit {recipe.text[:80]!r}: {recipe.source} needs {what}.")
@@ -272,7 +273,7 @@ def _arguments(recipe: Recipe, least: int, most: int, kinds: tuple[type, ...], w
 
 
 def _along_stream(recipe: Recipe, tensor: Tensor, vector: Array) -> Array:
-    """A vector [d_model], shaped for the cells of a site of the residual stream's width."""
+    """A vector [d_model], reshaped for the cells of a site that is as wide as the residual stream."""
     if tensor.axes[-1] != "d_model":
         raise ModelError(f"The edit {recipe.text[:80]!r}: {tensor.name} is not as wide as the residual stream.")
     return _cells(vector[None].astype(np.float32), ((0, 1), recipe.edit.where[1]))
@@ -331,10 +332,10 @@ def _direction(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
 
 
 def _edge(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
-    """(result of the other prompt - result of this one), centred, / ln1's scale of this one * w, times W_Q, W_K or W_V.
+    """(result in the other prompt - result in this one), centred, / ln1's scale in this one * w, times W_Q, W_K or W_V.
 
-    This patches the direct path from head to head, with the layer norm's scale frozen; Wang et al. 2022 (2211.00593),
-    section 3.1, patch whole paths.
+    This patches the direct path from head to head, with the layer norm's scale frozen. Wang et al. 2022 (arXiv
+    2211.00593), section 3.1, patch whole paths.
     """
     layer, head = _arguments(recipe, 2, 2, (int,), SOURCES["edge"].takes)
     config, other, place = inputs.engine.config, inputs.needed(recipe.text), tensor.layer or 0
@@ -375,7 +376,7 @@ def _across(inputs: EditInputs, recipe: Recipe, tensor: Tensor) -> Array:
 
 
 def across_pattern(trace: Trace, other: Trace, layer: int) -> Array:
-    """The attention weights of one pass's queries on another's keys, without a mask: [head, query, other's key]."""
+    """The attention weights of one pass's queries on another pass's keys, unmasked: [head, query, other's key]."""
     q, k = (one.read(f"blocks.{layer}.attn.{letter}") for one, letter in ((trace, "q"), (other, "k")))
     return softmax(q @ k.transpose(0, 2, 1) / np.float32(trace.config.score_divisor(layer)))
 

@@ -16,15 +16,16 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import all_weights
 
-_FOLLOWED = 3  # how many tokens are followed through the pass, if none is pinned
+_FOLLOWED = 3  # how many of the likeliest tokens are followed through the pass, if none is pinned
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A snapshot of everything that views, captions and the probability panel read, and nothing else.
+    """A snapshot of everything that views, captions and the probability panel read; they read nothing else.
 
-    A view can be compared with the same view in `before`, the pass without the edits, or in `other`, the other prompt
-    or model; in that scene the corresponding tokens are selected.
+    `beside` has the scenes of the other passes. A view can be compared with the same view in `before`, the pass without
+    the edits, or in `other`, the pass over the other prompt or of the other model. In those scenes the corresponding
+    tokens are selected.
     """
 
     name: str
@@ -34,16 +35,16 @@ class Scene:
     state: State
     ranked: Ranked
     labels: tuple[str, ...]
-    """Display form of each token."""
+    """The display form of each token."""
     products: Mapping[Want, Made] = field(default_factory=dict)
-    """The products computed for the pass, as far as they are ready."""
+    """The products (results of analyses) computed for the pass so far."""
     beside: Mapping[str, "Scene"] = field(default_factory=dict)
     """The scenes of the other passes, by the pass's name, as in `Want.of`."""
     together: Passes | None = None
 
     @property
     def passes(self) -> Passes:
-        """The passes of the scene; only that of `trace` if no others were given."""
+        """All passes of the scene; only that of `trace` if no others were given."""
         return self.together or alone(self.trace)
 
     @property
@@ -57,18 +58,18 @@ class Scene:
         return self.beside.get(OTHER)
 
     def result(self, want: Want) -> Made | None:
-        """The result for a request (`Want`), perhaps partial; None before that. A new result is a new object."""
+        """The result for a request, perhaps partial; None if there is none yet. Each new result is a new object."""
         if want.of:
             return self.beside[want.of].result(replace(want, of=""))
         return self.products.get(want)
 
     def has(self, want: Want) -> bool:
-        """Whether the result for a want is complete."""
+        """Whether there is a complete result for a request."""
         found = self.result(want)
         return found is not None and found.whole
 
     def made(self, want: Want) -> Any:
-        """The value computed for a want; None while nothing of it is ready."""
+        """The value computed for a request, perhaps partial; None if there is none yet."""
         found = self.result(want)
         return None if found is None else found.value
 
@@ -106,24 +107,24 @@ class Scene:
 
     @property
     def token(self) -> int:
-        """Position of the selected token (the query); by default the last."""
+        """The position of the selected token (the query); by default the last."""
         last = len(self.trace) - 1
         return last if self.state.token is None else min(self.state.token, last)
 
     @property
     def position(self) -> int:
-        """Position whose next-token distribution is shown; by default the last."""
+        """The position whose next-token distribution is shown; by default the last."""
         last = len(self.trace) - 1
         return last if self.state.position is None else min(self.state.position, last)
 
     @cached_property
     def weight_axes(self) -> dict[str, tuple[str, ...]]:
-        """Names of the axes of every weight."""
+        """The names of the axes of every weight."""
         return {name: spec.axes for name, _, spec in all_weights(self.config)}
 
     @property
     def fresh(self) -> int:
-        """How many positions the pass computed after a token was appended, reusing the others; 0 if it computed all."""
+        """How many positions were computed after a token was appended, if the others were reused; 0 if none were."""
         return 1 if self.state.appended and self.trace.computed == 1 and len(self.trace) > 1 else 0
 
     @cached_property
@@ -138,11 +139,11 @@ class Scene:
 
     @cached_property
     def landed(self) -> int:
-        """The rank that the current draw lands on."""
+        """The rank that the current draw selects."""
         return self.stages.landing(self.u)
 
     def reach(self, query: int) -> int:
-        """The number of keys, counted from key 0, up to the last that a query of the shown head may attend to."""
+        """The number of keys, counted from key 0, up to the last one that a query of the shown head may attend to."""
         return reach(self.trace.run.mask, self.config, self.layer, self.head, query, len(self.trace))
 
     def block(self, name: str) -> str:
@@ -159,7 +160,7 @@ def make_scene(
     before: Scene | None = None,
     products: Mapping[Want, Made] | None = None,
 ) -> Scene:
-    """A scene of one pass; labels and ranking come from the previous scene `before` if its pass and position match."""
+    """The scene of one pass. Labels and ranking are taken from the scene `before` if pass and position match."""
     last = len(trace) - 1
     position = last if state.position is None else min(state.position, last)
     same = before is not None and before.trace is trace
@@ -180,7 +181,7 @@ def make_moment(
     last: Scene | None = None,
     products: Callable[[str], Mapping[Want, Made]] = lambda _which: {},
 ) -> Scene:
-    """A scene of the requested pass, with the scenes of the other passes. `products` returns the results for a pass."""
+    """The scene of the requested pass, with those of the other passes. `products` returns a pass's results by name."""
 
     def scene(which: str, own: State, was: Scene | None) -> Scene:
         by = (name, checkpoint, tokenizer)
@@ -189,7 +190,7 @@ def make_moment(
         return make_scene(*by, passes.of(which), own, was, products(which))
 
     own, beside = scene("", state, last), {}
-    # All these scenes explain and follow the same tokens; by default those that this pass finds likeliest.
+    # The scenes of all passes explain and follow the same tokens: the likeliest of this pass, if none is pinned.
     named = state if state.pinned else replace(state, pinned=tuple(map(int, own.ranked.order[:_FOLLOWED])))
     if passes.before is not passes.trace:
         beside[BEFORE] = scene(BEFORE, named, last.before if last is not None else None)
@@ -199,7 +200,7 @@ def make_moment(
 
 
 def _other_state(state: State, passes: Passes) -> State:
-    """The state for viewing the other prompt: the same place, with tokens mapped by the alignment."""
+    """The state for viewing the other prompt: the same place, with positions mapped by the alignment."""
 
     def there(position: int | None) -> int | None:
         known = position is not None and position < len(passes.alignment)

@@ -1,4 +1,4 @@
-"""Everything that the user has chosen, in one frozen record, and functions that change it consistently."""
+"""The state of the program: everything that the user has chosen, in one frozen record, and functions that change it."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -17,80 +17,91 @@ from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
 
 WALK = "walk"
-TEXT_LIMIT = 1_000_000  # characters; at most twelve bytes each in JSON, so that they fit into a session file
+TEXT_LIMIT = 1_000_000  # characters; each takes at most twelve bytes in JSON, so that the text fits into a session file
 
 
 def _one_of(name: str) -> Any:
-    """A view option whose values are the words of its row in core/choices.py."""
+    """A view option whose values are the choices of its row in core/choices.py."""
     return kept(CHOICES[name].usual, kinds.choice(*CHOICES[name].words))
 
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """How views show numbers; no option changes a number."""
+    """How views show numbers. No option changes a number."""
 
     pattern_scale: str = _one_of("pattern_scale")
-    limits: str = kept("view", kinds.choice("view", "layer"))  # of colours: from this view, or the whole block
+    # colour limits from the numbers of this view, or from those of the whole block
+    limits: str = kept("view", kinds.choice("view", "layer"))
     skip_first: bool = kept(False, kinds.flag)  # leave position 0 out of the view
     keys_down: bool = kept(False, kinds.flag)  # attention grids with queries as columns, as some videos draw them
     sort_neurons: bool = kept(False, kinds.flag)
     lens: str = _one_of("lens")  # what the lens's cells show
-    lens_of: str = _one_of("lens_of")  # what the lens reads: the stream, or what one kind of sublayer writes
-    baseline: str = _one_of("baseline")  # what is subtracted from the explained logit if no token is chosen
-    flow: str = _one_of("flow")  # the smallest share that gets a line
+    # what the lens reads: the residual stream, or only the output of attention or of MLPs
+    lens_of: str = _one_of("lens_of")
+    # what is subtracted from the explained logit if no token to compare with is chosen
+    baseline: str = _one_of("baseline")
+    flow: str = _one_of("flow")  # the smallest share for which an edge is drawn
     heads: str = _one_of("heads")
     heads_form: str = _one_of("heads_form")  # how the text is shown on a head's page
     heads_by: str = _one_of("heads_by")  # the order of heads
     heads_of: str = _one_of("heads_of")  # which heads are listed
-    look: str = _one_of("look")  # the terms of a score, less the row's mean or raw
+    look: str = _one_of("look")  # whether the terms of a score are shown raw, or minus the mean of the row
     look_parts: str = _one_of("look_parts")
     sweep: str = _one_of("sweep")  # which parts are edited, one at a time
-    sweep_how: str = _one_of("sweep_how")  # the value that muted parts are set to
-    sweep_way: str = _one_of("sweep_way")  # from the other prompt into this one, or out of this one
-    effects: bool = kept(False, kinds.flag)  # whether the effect of muting each part is shown, next to its contribution
+    sweep_how: str = _one_of("sweep_how")  # the value that ablated parts are set to
+    sweep_way: str = _one_of("sweep_way")  # direction of patching: from the other prompt into this one, or the reverse
+    # whether the effect of ablating each part is shown next to its contribution
+    effects: bool = kept(False, kinds.flag)
     compare: str = _one_of("compare")  # which passes are shown, if there are edits or another prompt
-    circuits: str = _one_of("circuits")  # which input of the later head reads the earlier one
-    circuits_least: float = kept(0.08, kinds.share)  # the smallest score above random that is shown
-    circuits_of: str = _one_of("circuits_of")  # pairs of all heads, or those with the shown head
+    circuits: str = _one_of("circuits")  # the input of the later head (query, key or value) that reads the earlier head
+    circuits_least: float = kept(0.08, kinds.share)  # pairs of heads are shown from this score above random upwards
+    # which pairs are shown: those of all heads, or only those with the displayed head
+    circuits_of: str = _one_of("circuits_of")
     directions: str = _one_of("directions")
     map: str = _one_of("map")
     map_find: str = kept("", kinds.text(200))  # the token searched for on the map, as typed
-    superposition: str = _one_of("superposition")  # the directions of tokens' rows, or of neurons
-    rows: str = _one_of("rows")  # the embedding's rows: centred, or also without their largest components
-    direction: str = kept("", kinds.text(1000), undo=True)  # as typed; the selected token's row if empty
+    superposition: str = _one_of("superposition")  # whether the directions of tokens' rows or of neurons are shown
+    rows: str = _one_of("rows")  # rows of the embedding: centred, or with their largest components removed as well
+    direction: str = kept("", kinds.text(1000), undo=True)  # the direction as typed; if empty, the selected token's row
     stands_for: str = _one_of("stands_for")  # what represents a token in a head's tables
     evidence: str = _one_of("evidence")
     evidence_find: str = kept("", kinds.text(200))  # a neuron like 5.812, or a text to search for
-    # Where the colour scale ends, as |number|, in every view of a step, instead of the view's own limits; the second is
-    # for attention patterns, whose own scale goes from 0 to 1. Undo restores these numbers, but not switches.
+    # The largest |number| of the colour scale in every view of a step, in place of the view's own limit. Attention
+    # patterns, whose scale is 0 to 1 otherwise, have a separate one. Undo restores both numbers, but does not restore
+    # switches.
     limit: float | None = kept(None, kinds.size, undo=True)
     pattern_limit: float | None = kept(None, kinds.size, undo=True)
 
 
 @dataclass(frozen=True)
 class State:
-    """The prompt and the place that is viewed.
+    """The prompt, the place in the pass that is viewed, and the options.
 
-    `text` is the typed text and `appended` the ids that were drawn or picked after it: the text of drawn tokens need
-    not encode to the same tokens, so a trace is defined by ids. `token` is the position of the selected token (the
-    query), `position` the one whose next-token distribution is shown; None means the last. `key` is the position whose
-    attention from the selected token is explained, None for the one it attends to most. `draws` counts the draws made
-    so far. `target` is the token whose logit is explained, `against` the one whose logit is subtracted, and `unfolded`
-    are the blocks that this explanation shows by their parts. `translators` is a file of translators for the lens
-    (core/analysis/translators.py), "" for none. `workspace` is what the centre of the window shows: the walk (the steps
-    of the forward pass), at `step`, or another workspace. `opened` is the path of cells opened in the inspector, the
-    last of which is shown.
+    `text` is the typed text. `appended` are the ids drawn or picked after it; a pass is defined by ids, because the
+    text of drawn tokens need not encode to the same tokens again.
+
+    `token` is the position of the selected token (the query). `position` is the position whose next-token distribution
+    is shown. `key` is the position whose attention from the selected token is explained; None is the position that it
+    attends to most. For the first two, None is the last position.
+
+    `draws` counts the draws made so far. `target` is the token whose logit is explained, `against` the token whose
+    logit is subtracted, and `unfolded` lists the blocks whose parts this explanation shows separately. `translators` is
+    the path of a file of translators for the lens (core/analysis/translators.py), "" for none.
+
+    `workspace` is what the centre of the window shows: the walk (the steps of the forward pass), at `step`, or another
+    workspace. `opened` is the path of cells opened in the inspector, the last of which is shown.
     """
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
     appended: tuple[int, ...] = kept((), kinds.ids, run=True)
-    # Whether the prompt begins with its first token, like <|endoftext|>, or with a space; None: as the files say.
+    # Whether the prompt begins with the tokenizer's first token, like <|endoftext|>, or with a space. None leaves this
+    # to the model's files.
     start: bool | None = kept(None, kinds.switch, run=True)
     space: bool | None = kept(None, kinds.switch, run=True)
     model: str = kept("", kinds.text(4096), run=True)
-    int8: bool = kept(False, kinds.flag, run=True)  # the model's weights rounded to int8
-    # Changes to the pass: edits as written (core/recipes.py), the mask (gpt2/mask.py), and the other prompt that cells
-    # may come from, with the rule that aligns its tokens.
+    int8: bool = kept(False, kinds.flag, run=True)  # use the weights rounded to int8
+    # Changes to the pass: edits as typed (core/recipes.py), the mask (gpt2/mask.py), and the other prompt that edits
+    # may take values from, with the rule that aligns its tokens with this prompt's.
     edits: tuple[Change, ...] = kept((), kinds.changes, run=True)
     mask: str = kept(CAUSAL, kinds.text(40_000), run=True)
     other: str = kept("", kinds.text(TEXT_LIMIT), run=True)
@@ -110,13 +121,16 @@ class State:
     target: int | None = kept(None, kinds.token, undo=True)
     against: int | None = kept(None, kinds.token, undo=True)
     unfolded: tuple[int, ...] = kept((), kinds.ids)
-    map_token: int | None = kept(None, kinds.token)  # the token at the centre of the map; None is the selected one
-    map_window: tuple[float, ...] = kept((), kinds.window)  # the part of the map that is shown, in shares; () is all
-    rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # kept directions, as typed
+    # the token at the centre of the embedding map; None is the selected one
+    map_token: int | None = kept(None, kinds.token)
+    # the visible part of the map, as fractions of its width and height; () is all of it
+    map_window: tuple[float, ...] = kept((), kinds.window)
+    rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # the directions that the user saved, as typed
     translators: str = kept("", kinds.text(4096), undo=True)
     neuron: int | None = kept(None, kinds.token)  # the block's neuron whose evidence is shown; None is the most active
-    evidence: str = kept("", kinds.text(4096), undo=True)  # a file or folder of evidence; "" is the model's own
-    story: str = kept("", kinds.text(4096))  # the story that is open, by its name in `stories`
+    # path of a file or folder of evidence; "" is the evidence that comes with the model
+    evidence: str = kept("", kinds.text(4096), undo=True)
+    story: str = kept("", kinds.text(4096))  # the name of the open story, as in `stories`
     stop: int = kept(0, kinds.whole(0, 499))
     view: ViewOptions = field(default_factory=ViewOptions)
 
@@ -127,7 +141,7 @@ class State:
 
     @property
     def asked(self) -> tuple[object, ...]:
-        """Everything that determines the pass: states with equal values have the same one."""
+        """The values that determine the pass: two states with equal values have the same pass."""
         return tuple(getattr(self, name) for name in ASKED)
 
     def with_sampling(self, **changes: object) -> "State":
@@ -141,7 +155,7 @@ def with_option(state: State, name: str, value: object) -> State:
 
 
 def unplaced(state: State) -> State:
-    """The state with no position chosen, as needed before the text changes."""
+    """The state with no position chosen: positions are meaningless once the text changes."""
     return replace(state, token=None, position=None, key=None)
 
 
@@ -156,7 +170,7 @@ UNDOABLE_OPTIONS = tuple(f.name for f in fields(ViewOptions) if f.metadata.get("
 
 
 def encode(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of the state's prompt. Raises TokenizerError for text that cannot be encoded."""
+    """The ids of the state's prompt. Raises TokenizerError for a text that cannot be encoded."""
     first = tokenizer.first if begins(state, tokenizer) else ()
     return (*first, *_typed(state, tokenizer).ids, *state.appended)
 
@@ -167,7 +181,7 @@ def begins(state: State, tokenizer: Tokenizer) -> bool:
 
 
 def spaced(state: State, tokenizer: Tokenizer) -> bool:
-    """Whether a space is put in front of a text that has none."""
+    """Whether a space is put in front of a text that does not begin with one."""
     return tokenizer.has_space and (tokenizer.prefix_space if state.space is None else state.space)
 
 
@@ -177,14 +191,14 @@ def _typed(state: State, tokenizer: Tokenizer) -> Encoding:
 
 
 def full_text(state: State, tokenizer: Tokenizer) -> str:
-    """The editor's contents: the typed text and the text of the appended tokens."""
+    """The editor's contents: the typed text followed by the text of the appended tokens."""
     return state.text + tokenizer.decode(state.appended)
 
 
 def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
-    """The state whose prompt is the first `count` tokens alone.
+    """The state whose prompt consists of its first `count` tokens.
 
-    The typed text is cut where it re-encodes to the same tokens; the tokens after that are kept as ids.
+    The typed text is cut as far back as it still encodes to the same tokens; the tokens after that are stored as ids.
     Raises TokenizerError as `encode` does.
     """
     ids = encode(state, tokenizer)[:count]
@@ -204,7 +218,7 @@ def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
 
 
 def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = False) -> State:
-    """The state with `token` put after the position whose probabilities are shown; any later tokens are cut off."""
+    """The state with `token` appended after the position whose probabilities are shown; later tokens are removed."""
     if state.position is not None:
         state = cut_after(state, state.position + 1, tokenizer)
     return replace(
@@ -220,8 +234,8 @@ def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = Fals
 def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
     """The state after the editor's text became `text`, and a note if tokens changed that the user did not edit.
 
-    Appended tokens after the changed part are kept, and so are those that remain if the text was cut off between two.
-    Appended tokens before the changed part become typed text, which is tokenized again.
+    Appended tokens after the edited part stay as they are, as do those before it if the text was only shortened to the
+    end of a token. Otherwise appended tokens before the edited part become typed text, which is tokenized again.
     """
     before = full_text(state, tokenizer)
     if text == before:
@@ -233,7 +247,7 @@ def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
     same_end = shared_beginning(before[::-1], text[::-1])
     changed_to = len(before) - same_end - typed
     edge = min(at for at in edges if at >= changed_to)
-    stay = len(before) - typed - edge  # characters of the tokens that stay
+    stay = len(before) - typed - edge  # number of characters of the tokens that stay
     changed = replace(moved, text=text[: len(text) - stay], appended=state.appended[edges[edge] :])
     absorbed = replace(state, appended=state.appended[: edges[edge]])
     untouched = min(shared_beginning(before, text), len(before) - same_end, len(text) - same_end)
@@ -243,15 +257,15 @@ def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
 
 
 def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
-    """Offset in the text of `appended` -> how many tokens end there, for offsets that split no character."""
+    """The number of tokens of `appended` that end at each offset of their text, for offsets that split no character."""
 
     def words(start: int, stop: int) -> str:
         return tokenizer.decode(appended[max(0, start) : stop])
 
     edges, at, last = {0: 0}, 0, 0
     for n in range(1, len(appended) + 1):
-        # A character has at most four bytes, so three tokens on either side contain all bytes of one that is split
-        # here.
+        # A character has at most four bytes. So if one is split here, all of its bytes are in three tokens on either
+        # side.
         if words(n - 3, n + 3) == words(n - 3, n) + words(n, n + 3):
             at, last = at + len(words(last, n)), n
             edges[at] = n
@@ -259,18 +273,18 @@ def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
 
 
 def shared_beginning(one: str, other: str) -> int:
-    """The length of the common beginning of two texts, in characters."""
+    """The number of characters that two texts have in common at their start."""
     same, most = 0, min(len(one), len(other))
-    while same < most:  # a binary search, since comparing slices is a hundred times faster than comparing characters
+    while same < most:  # binary search: comparing slices is a hundred times faster than comparing characters one by one
         half = (same + most + 1) // 2
         same, most = (half, most) if one[same:half] == other[same:half] else (same, half - 1)
     return same
 
 
 def _recut(absorbed: State, changed: State, untouched: int, tokenizer: Tokenizer) -> str:
-    """A note on appended tokens that have become typed text, if that text is tokenized differently.
+    """A note on appended tokens that became typed text, if that text is tokenized differently; else "".
 
-    Only tokens within the first `untouched` characters count: the others were edited.
+    Only tokens within the first `untouched` characters count: the user edited the others.
     """
     if not absorbed.appended:
         return ""

@@ -119,7 +119,7 @@ def _words(text: str | list[str]) -> Phrase:
 
 @cache
 def texts() -> dict[str, Text]:
-    """op -> texts, for every row of the tables of places; "op/variant" has the texts for models of another config."""
+    """op -> texts, for every row of the tables of places; "op/variant" for models of another config."""
     raw = {
         name: words
         for file in ("steps.toml", "workspaces.toml")
@@ -132,7 +132,7 @@ def texts() -> dict[str, Text]:
 
 
 def _variant(op: str, config: Config) -> str:
-    """The entry of `texts` for this config: not every GPT-2 has GELU, a tied unembedding and the usual scaling."""
+    """The key in `texts` for this config: not every GPT-2 has GELU, a tied unembedding and the usual scaling."""
     if op == "mlp.post" and config.activation != "gelu_tanh":
         return f"{op}/{config.activation}"
     if op == "scaled" and config.scale_attn_by_inverse_layer_idx:
@@ -146,7 +146,7 @@ def _variant(op: str, config: Config) -> str:
 
 @cache
 def step_list(config: Config) -> tuple[Step, ...]:
-    """Every step of a model with this config, in order."""
+    """Every step of a model with this config, in the order of the forward pass."""
     found: list[Step] = []
 
     def add(part: str, layer: int | None) -> None:
@@ -169,7 +169,7 @@ def workspaces(config: Config) -> tuple[Step, ...]:
 
 
 def find_step(name: str, config: Config) -> Step:
-    """The step or workspace with that key, operation or tensor name. Raises ExportError, with the closest names."""
+    """The step or workspace with that key, operation or tensor. Raises ExportError that suggests the closest names."""
     steps = (*step_list(config), *workspaces(config))
     for step in steps:
         if name == step.key:
@@ -185,23 +185,23 @@ def find_step(name: str, config: Config) -> Step:
 
 
 def current_place(state: State, config: Config) -> Step | None:
-    """The place shown in the centre: the state's workspace, or its step in the walk; None if the model lacks it."""
+    """The place shown in the centre: the workspace or, in the walk, the step; None if the model has no such place."""
     steps, key = (step_list(config), state.step) if state.workspace == WALK else (workspaces(config), state.workspace)
     return next((s for s in steps if s.key == key), None)
 
 
 def build_view(scene: Scene, step: Step) -> View:
-    """The view of `step`: its headline names block and head, its panels come from `content` in the table.
+    """The view of `step`: block and head are named in its headline, and `content` of its row returns the panels.
 
-    If `content` returns a whole view, an empty headline or lead is replaced by the step's own.
+    If `content` returns a whole view, an empty headline or lead in it is replaced by the step's.
     """
     return compared(scene, lambda own: _view(own, step), step.tensors)
 
 
 def _view(scene: Scene, step: Step) -> View:
-    """The view of one pass."""
+    """The view of `step` for one pass."""
     if step.layer is not None and scene.layer != step.layer:
-        # The state's block may be another one, selected in a workspace; a step shows its own.
+        # A step shows its own block, although another block may have been selected in a workspace.
         scene = replace(scene, state=replace(scene.state, layer=step.layer))
     content = step.spec.content(scene)
     if isinstance(content, View):
@@ -222,7 +222,7 @@ def _view(scene: Scene, step: Step) -> View:
 
 
 def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
-    """What the view of `step` depends on; views of two scenes with equal keys are the same."""
+    """The values that the view of `step` depends on: two scenes with equal keys have the same view."""
     state, spec = scene.state, step.spec
     traces = tuple(own.trace for own in shown(scene))
     key = (scene.trace, traces, step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
@@ -238,7 +238,7 @@ def wants_of(scene: Scene, step: Step) -> tuple[Want, ...]:
 
 
 def wants_of_place(scene: Scene, step: Step, passes: tuple[str, ...]) -> tuple[Want, ...]:
-    """The products that views of `step` read, for the passes of these names."""
+    """The products that the view of `step` reads, for the passes of these names."""
     return tuple(
         replace(want, of=name) for name in passes for want in step.spec.wants(scene.beside[name] if name else scene)
     )

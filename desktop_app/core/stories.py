@@ -1,4 +1,4 @@
-"""Stories: guided tours of stops in order. Some ship in resources/stories; users can open files of their own.
+"""Stories: guided tours, each a list of stops. Some ship in resources/stories; users can open files of their own.
 
 title = "How the next token comes about"
 say = "Ten stops from the typed text to a drawn token."
@@ -35,7 +35,7 @@ _MOST_STOPS = 500
 
 @dataclass(frozen=True)
 class Story:
-    """A story. `file` is its source, `name` its name in sessions: that of a shipped story, or the whole path."""
+    """A story, read from `file`. Sessions refer to it by `name`: a shipped story's name, or else the whole path."""
 
     title: str
     stops: tuple[Stop, ...]
@@ -44,18 +44,18 @@ class Story:
     say: str = ""
     topics: tuple[str, ...] = ()
     number: int = 0
-    """The story's rank among the shipped ones."""
+    """The position of a shipped story in the list."""
     heads: Heads = field(default_factory=dict, compare=False)
-    """The heads that the file itself names by role."""
+    """The heads that the file names by role."""
 
     @property
     def is_lecture(self) -> bool:
-        """Whether the story is long enough to be given as a lecture."""
+        """Whether the story is long enough for a lecture: at least ten stops."""
         return len(self.stops) >= 10
 
 
 def load_story(path: Path) -> Story:
-    """The story in a file. Raises SessionError naming the stop and the field that cannot be used."""
+    """The story in a file. Raises SessionError that names the stop and the field at fault."""
     try:
         if not path.is_file():
             raise SessionError(f"{path} is not a file; choose a story, which is a TOML file.")
@@ -102,7 +102,7 @@ def _heads(raw: Any, where: str) -> Heads:
 
 @cache
 def shipped() -> Mapping[str, Story]:
-    """The stories that came with the program, by name, lectures first."""
+    """The stories that ship with the program, by name, lectures first."""
     found = [load_story(path) for path in sorted(resource("stories").glob(f"*{SUFFIX}"))]
     return {story.name: story for story in sorted(found, key=lambda story: (not story.is_lecture, story.number))}
 
@@ -132,13 +132,13 @@ def find_story(name: str) -> Story:
     return load_story(Path(name))
 
 
-# Writing
+# Writing stories
 
 _PLACE = ("workspace", "step", "layer", "head", "token", "position", "key", "target", "against")
 
 
 def stop_of(state: State, title: str, say: str = "") -> Stop:
-    """A stop that shows what `state` shows, with its settings."""
+    """A stop that shows what `state` shows, with the same settings."""
     plain = State()
     chosen = {
         f.name for f in fields(State) if "kind" in f.metadata and getattr(state, f.name) != getattr(plain, f.name)
@@ -152,13 +152,13 @@ def stop_of(state: State, title: str, say: str = "") -> Stop:
 
 
 def with_stop(story: Story, stop: Stop, after: int | None = None) -> Story:
-    """The story with one more stop, at the end or after the stop of that number."""
+    """The story with one more stop: at the end, or after the stop with index `after`."""
     at = len(story.stops) if after is None else after + 1
     return replace(story, stops=(*story.stops[:at], stop, *story.stops[at:]))
 
 
 def story_text(story: Story) -> str:
-    """The story as the text of a file. A role is written as its block and head."""
+    """The text of a file with this story. A head that was given by its role is written as block and head."""
     lines = [f"title = {_toml(story.title)}"]
     if story.say:
         lines.append(f"say = {_toml(story.say)}")
@@ -193,13 +193,13 @@ def _rows_of(stop: Stop) -> Iterable[tuple[str, Any]]:
 
 
 def _given(record: Any) -> dict[str, Any]:
-    """All fields of the settings that have a value; TOML has no null."""
+    """All fields of the settings that are not None; TOML has no null."""
     values = {f.name: getattr(record, f.name) for f in fields(record)}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML. A JSON string with its escapes is a TOML basic string, except for U+007F."""
+    """A value as TOML. An escaped JSON string is also a TOML basic string, except for U+007F."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
     if isinstance(value, list | tuple):
@@ -211,7 +211,7 @@ def _toml(value: Any) -> str:
 
 
 def save_story(path: Path, story: Story) -> None:
-    """Write a story atomically, to a file that can be opened again. Raises SessionError."""
+    """Write a story to a file, atomically, so that it can be opened again. Raises SessionError."""
     data = story_text(story).encode("utf-8")
     read_story(data, path)
     with whole_file(path, SessionError) as file:

@@ -1,4 +1,4 @@
-"""What can be edited at the cell, step or part under the pointer: a head, a neuron, a row, one attention weight ..."""
+"""What can be edited at the cell, step or part under the pointer: a head, a neuron, a row, an attention weight, etc."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,14 +14,14 @@ from desktop_app.gpt2.phrase import Phrase
 
 
 def row(scene: Scene, site: str, position: int) -> Target:
-    """The vector of one token at a site."""
+    """The target for the vector of one token at a site."""
     return Target(
         Phrase("{1} of {2}", site.rpartition(".")[2], token_name(scene, position)), (place(site, position),), ROW
     )
 
 
 def look(scene: Scene, layer: int, n: int, query: int, key: int) -> Target:
-    """The attention of one query to one key, in one head."""
+    """The target for the attention of one query to one key in one head."""
     words = Phrase("attention of head {1} from {2} to {3}", n, token_name(scene, query), token_name(scene, key))
     return Target(words, (place(f"blocks.{layer}.attn.scaled", n, query, key),), LOOK)
 
@@ -78,7 +78,7 @@ def _joined(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target,
 
 
 def _instead(site: str) -> Rule:
-    """The rule for a tensor that cannot be edited itself: its row's counterpart in the tensor `site` is edited."""
+    """The rule for a tensor that cannot be edited itself: the corresponding row of the tensor `site` is edited."""
 
     def rule(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
         name = site.format(layer=layer, next=layer + 1)
@@ -90,7 +90,7 @@ def _instead(site: str) -> Rule:
 
 
 def _last(scene: Scene, _name: str, _layer: int, index: Index) -> tuple[Target, ...]:
-    """The rule for tensors computed from the last block's output: edit what its MLP writes at the position."""
+    """The rule for tensors computed from the last block's output: what its MLP writes at the position is edited."""
     return _vector(scene, f"blocks.{scene.config.n_layer - 1}.mlp_out", 0, (index[0], 0))[:2]
 
 
@@ -106,11 +106,11 @@ _RULES: Mapping[str, Rule] = {
     **{f"ln2.{end}": _instead("blocks.{layer}.resid_mid") for end in ("mean", "scale", "normalized", "out")},
     **{f"ln_final.{end}": _last for end in ("mean", "scale", "normalized", "out")},
 }
-"""End of a tensor's name -> what can be edited at a cell of it, the likeliest first."""
+"""End of a tensor's name -> the function that lists what can be edited at a cell of it, the most likely first."""
 
 
 def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, ...]:
-    """What can be edited at a cell, the likeliest first; `place_` is the step or workspace that shows the cell."""
+    """What can be edited at a cell, the most likely first; `place_` is the step or workspace that shows the cell."""
     name = cell.name.rpartition(MARK)[2]
     for end in (".before", ".keep", ".put"):
         name = name.removesuffix(end)
@@ -121,7 +121,7 @@ def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, .
 
 
 def of_tensor(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited at a cell of a tensor, the likeliest first."""
+    """What can be edited at a cell of a tensor, the most likely first."""
     tensor = scene.trace.table[cell.name]
     if not cell.index:
         return ()
@@ -130,12 +130,12 @@ def of_tensor(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) -> str:
-    """The edit that patches the target at a cell of the other prompt into the target at a cell of this one.
+    """The edit that patches the target at a cell of the other prompt into the target at a cell of this prompt.
 
-    Both must be the same kind of target at the same site: a row for a row, a head for a head, a neuron for a neuron.
-    Raises ModelError if they are not, or if nothing can be patched.
+    Both must be the same kind of target at the same site: two rows, two heads or two neurons. Raises ModelError if they
+    are not, or if nothing can be patched.
     """
-    assert scene.other is not None  # `source` is one of its cells
+    assert scene.other is not None  # `source` is a cell of the other prompt
     theirs = _whole(targets_at(scene.other, source, place_), source)
     ours = _whole(targets_at(scene, target, place_), target)
     if theirs is None or ours is None:
@@ -149,7 +149,7 @@ def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) ->
 
 
 def _whole(targets: tuple[Target, ...], cell: Cell) -> str | None:
-    """The target to patch for a dragged cell: in an attention grid the head, elsewhere the target at its position."""
+    """What to patch when a cell is dragged: in an attention grid the head, elsewhere the target at its position."""
     if not targets:
         return None
     if targets[0].kind == LOOK:
@@ -159,7 +159,7 @@ def _whole(targets: tuple[Target, ...], cell: Cell) -> str | None:
 
 
 def _position_of(cell: Cell) -> str:
-    """The index of a cell up to the axis of positions, as written in an edit."""
+    """The index of a cell up to the axis of positions, as it is written in an edit."""
     end = cell.name.rpartition(MARK)[2].rpartition(".")[2]
     return ", ".join(map(str, cell.index[:2])) if end in ("q", "k", "v", "z") else str(cell.index[0])
 
@@ -170,7 +170,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def targets_of_step(config: Config, step: Step, n: int, *, whole_block: bool = False) -> tuple[Target, ...]:
-    """What can be edited at a step of the forward pass, or at a block as a whole; `n` is the shown head."""
+    """What can be edited at a step of the forward pass, or in a whole block; `n` is the index of the shown head."""
     if step.layer is None:
         return (Target(Phrase("token embedding"), ("embed",), ROW),) if step.spec.op == "embed" else ()
     layer = step.layer

@@ -1,6 +1,6 @@
-"""The painters' drawing tools: marks on a page, and rectangles on it that respond to the pointer.
+"""The painters' drawing tools: marks on a page, and rectangles on the page that respond to the pointer.
 
-Units are pixels on screen and points in a figure; y grows downwards.
+Lengths are in pixels on screen and in points in a figure. y grows downwards.
 """
 
 import math
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Rect:
-    """A rectangle on the page."""
+    """A rectangle on the page: `x` and `y` of its top left corner, width and height."""
 
     x: float
     y: float
@@ -29,16 +29,16 @@ class Rect:
     h: float
 
     def inset(self, left: float = 0, top: float = 0, right: float = 0, bottom: float = 0) -> "Rect":
-        """The same rectangle less a margin on each side."""
+        """The rectangle made smaller by a margin on each side."""
         return Rect(self.x + left, self.y + top, max(0, self.w - left - right), max(0, self.h - top - bottom))
 
     def holds(self, x: float, y: float) -> bool:
-        """Whether a point is inside."""
+        """Whether a point is inside the rectangle."""
         return self.x <= x < self.x + self.w and self.y <= y < self.y + self.h
 
     @property
     def middle(self) -> tuple[float, float]:
-        """The point in the middle."""
+        """The centre, as (x, y)."""
         return self.x + self.w / 2, self.y + self.h / 2
 
 
@@ -55,7 +55,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class Words:
-    """One line of text. `y` is the middle of its height; `angle` turns it counter-clockwise about (x, y)."""
+    """One line of text. `y` is the middle of the line's height; `angle` turns it counter-clockwise about (x, y)."""
 
     x: float
     y: float
@@ -70,7 +70,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Path:
-    """A polyline; NaN lifts the pen."""
+    """A polyline; at NaN it is interrupted."""
 
     x: Array
     y: Array
@@ -91,7 +91,7 @@ class Dots:
 
 @dataclass(frozen=True)
 class Heat:
-    """Cells with values from 0 to 1 coloured by a table; NaN is transparent."""
+    """Cells whose values from 0 to 1 are coloured by a colour table; NaN is transparent."""
 
     rect: Rect
     fractions: Array  # [rows, columns]
@@ -110,9 +110,9 @@ Mark = Fill | Words | Path | Dots | Heat | Picture
 
 
 def reaches(mark: Mark, top: float, bottom: float) -> bool:
-    """Whether a line of words, a box or a picture may be visible between two heights; other marks always may."""
+    """Whether a line of text, a box or a picture may be visible between two heights; True for all other marks."""
     if isinstance(mark, Words):
-        # A tilted word may be as high as it is long.
+        # Text at an angle may be as high as it is long.
         far = mark.size * (1 if not mark.angle else len(mark.text))
         return top - far < mark.y < bottom + far
     if isinstance(mark, Fill | Heat | Picture):
@@ -123,10 +123,11 @@ def reaches(mark: Mark, top: float, bottom: float) -> bool:
 
 @dataclass(frozen=True)
 class Cells:
-    """A rectangle whose points belong to cells of a tensor (or of values that only the panel knows).
+    """A picture of cells: a rectangle whose points belong to cells of a tensor, or of values without a tensor.
 
-    Cell (r, c) is row r, column c of the panel's `values`; in a wrapped strip, where `stride` is given, it is
-    element `start` + r * stride + c of a vector. `density` is that of the page for which the picture was pooled.
+    Cell (r, c) is row r, column c of the panel's `values`. In a wrapped strip, where `stride` is given, it is element
+    `start` + r * stride + c of a vector. `density` is the number of pixels per unit of the page for which the picture
+    was pooled.
     """
 
     rect: Rect
@@ -141,11 +142,11 @@ class Cells:
 
     @property
     def what(self) -> tuple[object, ...]:
-        """What is shown, regardless of its place on the page: which cells of which tensor, and under which name."""
+        """What the picture shows: the source, label and first element, without its position on the page."""
         return self.source, self.label, self.start
 
     def cell(self, x: float, y: float) -> tuple[int, int]:
-        """Row and column of `values` under a point of the page; in a pooled picture, those of the strongest cell."""
+        """The row and column of `values` at a point; in a pooled picture, of the strongest cell of the pixel there."""
         rows = _span(y - self.rect.y, self.rect.h, self.rows, self.density)
         columns = _span(x - self.rect.x, self.rect.w, self.columns, self.density)
         if self.stride is not None:
@@ -160,40 +161,43 @@ class Cells:
         return rows[0] + int(row), columns[0] + int(column)
 
     def reaches(self, x: float, y: float) -> bool:
-        """Whether a point of the page belongs to these cells."""
+        """Whether a point of the page belongs to this picture."""
         return self.rect.holds(x, y)
 
     def place(self, row: int, column: int) -> Rect:
-        """Where a cell of `values` is drawn."""
+        """The rectangle in which a cell of `values` is drawn."""
         if self.stride is not None:
             row, column = divmod(column - self.start, self.stride)
         w, h = self.rect.w / self.columns, self.rect.h / self.rows
         return Rect(self.rect.x + column * w, self.rect.y + row * h, w, h)
 
     def line(self, column: int) -> tuple[float, float, float, float] | None:
-        """Start and end of the line that represents a cell, (x, y, x, y); None for a cell that is not a line."""
+        """The ends (x, y, x, y) of the line that represents a cell; None if the cell is not drawn as a line."""
         del column
         return None
 
     def lit_line(self, index: tuple[int | None, ...]) -> tuple[float, float, float, float] | None:
-        """The line that shows the cell at an index of the source, if one does."""
+        """The ends of the line that shows the cell at this index of the source; None if no line does."""
         each = () if self.source is None or self.source.each is None else self.source.each
         return self.line(each.index(index)) if index in each else None
 
     def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
-        """The cell `down` rows and `across` columns further on, or the last one before the edge."""
+        """The row and column of the cell `down` rows and `across` columns further, limited to the picture."""
         if self.stride is not None:
             last = min(self.values.shape[-1], self.start + self.rows * self.stride) - 1
             return row, min(max(column + across + down * self.stride, self.start), last)
         return min(max(row + down, 0), self.rows - 1), min(max(column + across, 0), self.columns - 1)
 
     def has(self, row: int, column: int) -> bool:
-        """Whether `values` has a cell there, drawn or not."""
+        """Whether `values` has a cell at this row and column, drawn or not."""
         rows = self.values.shape[0] if self.values.ndim > 1 else 1
         return 0 <= row < rows and 0 <= column < self.values.shape[-1]
 
     def lit(self, name: str, index: tuple[int | None, ...]) -> Rect | None:
-        """The part of the picture that shows these cells of a tensor (an index of None: the whole axis), if any."""
+        """The rectangle in which these cells of tensor `name` are shown; None if the picture does not show them.
+
+        An entry None in `index` stands for the whole axis.
+        """
         source = self.source
         if source is None or source.name != name:
             return None
@@ -227,7 +231,7 @@ class Cells:
         return self._part(rows, columns)
 
     def _part(self, rows: tuple[int, int], columns: tuple[int, int]) -> Rect | None:
-        """The rectangle around cells of `values`; for a wrapped strip, around all of its rows that show them."""
+        """The rectangle around a range of cells of `values`; in a wrapped strip, around all rows that show them."""
         if self.stride is None:
             first, last = self.place(rows[0], columns[0]), self.place(rows[1] - 1, columns[1] - 1)
             return Rect(first.x, first.y, last.x + last.w - first.x, last.y + last.h - first.y)
@@ -242,34 +246,34 @@ class Cells:
 
 @dataclass(frozen=True)
 class Strands(Cells):
-    """A row of cells drawn as lines: cell n goes from (x, y) to (x, y), `ends[n]`; for a point both are the same.
+    """Cells drawn as lines: cell n is the line `ends[n]`, from (x, y) to (x, y). For a point, both ends are equal.
 
-    A point of the page belongs to the nearest line that is not farther away than `reach`.
+    A point of the page belongs to the nearest line, if that is at most `reach` away.
     """
 
     ends: Array = field(default_factory=lambda: np.zeros((0, 4)))
     reach: float = 6.0
 
     def reaches(self, x: float, y: float) -> bool:
-        """Whether a line passes near a point of the page."""
+        """Whether a line passes within `reach` of a point of the page."""
         return super().reaches(x, y) and float(self._distances(x, y).min()) <= self.reach
 
     def cell(self, x: float, y: float) -> tuple[int, int]:
-        """The nearest line."""
+        """The row and column of the nearest line: row 0, and the line's index."""
         return 0, int(self._distances(x, y).argmin())
 
     def place(self, row: int, column: int) -> Rect:  # noqa: ARG002 - there is one row
-        """A small box around the middle of a cell's line."""
+        """A square around the middle of a cell's line, of side 2 `reach`."""
         x0, y0, x1, y1 = (float(v) for v in self.ends[column])
         return Rect((x0 + x1) / 2 - self.reach, (y0 + y1) / 2 - self.reach, 2 * self.reach, 2 * self.reach)
 
     def line(self, column: int) -> tuple[float, float, float, float] | None:
-        """A line's ends; None for a point."""
+        """The ends of a cell's line, (x, y, x, y); None if it is a point."""
         x0, y0, x1, y1 = (float(v) for v in self.ends[column])
         return None if (x0, y0) == (x1, y1) else (x0, y0, x1, y1)
 
     def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
-        """The nearest line in that direction: distance ahead counts once, distance sideways twice."""
+        """The cell of the nearest line in that direction. Distance ahead counts once, distance sideways twice."""
         middles = (self.ends[:, :2] + self.ends[:, 2:]) / 2
         off = middles - middles[column]
         ahead, aside = off @ np.array([across, down]), np.abs(off @ np.array([down, across]))
@@ -277,7 +281,7 @@ class Strands(Cells):
         return (row, int(cost.argmin())) if np.isfinite(cost).any() else (row, column)
 
     def _distances(self, x: float, y: float) -> Array:
-        """From a point of the page to each line, [column]."""
+        """The distances from a point of the page to each line, [column]."""
         start, along = self.ends[:, :2], self.ends[:, 2:] - self.ends[:, :2]
         to_point = np.array([x, y]) - start
         length = np.maximum((along**2).sum(1), 1e-9)
@@ -288,11 +292,11 @@ class Strands(Cells):
 
 @dataclass(frozen=True)
 class Movable:
-    """A plane that can be dragged and zoomed: its points in `box`, by kind, and the marks that move with them.
+    """A plane of points that can be dragged and zoomed, in `box`.
 
-    `x` and `y` [point] are page coordinates, `kind` [point] says which of `colours` each has, and `along` are marks
-    attached to a point, each with that point. `window` is the visible part, as fractions of the whole plane; it is
-    `inner` wide and high on the page, in the middle of the box.
+    `x` and `y` [point] are page coordinates and `kind` [point] is each point's index in `colours`. `along` are marks
+    that move with a point, each with the index of that point. `window` is the visible part, as fractions of the whole
+    plane. It is drawn `inner` wide and high, in the centre of the box.
     """
 
     box: Rect
@@ -314,7 +318,7 @@ def _place(wanted: int, shown: tuple[int, ...] | None, first: int) -> int:
 
 
 def _span(distance: float, length: float, count: int, density: float) -> tuple[int, int]:
-    """The cells that the pixel at `distance` shows: one, or a pooled block where cells are smaller than a pixel."""
+    """The cells that the pixel at `distance` shows: one, or several where cells are smaller than a pixel."""
     shown = min(count, pixels(length, density))
     pixel = min(max(int(distance * shown / length), 0), shown - 1)
     return pixel * count // shown, (pixel + 1) * count // shown
@@ -322,7 +326,7 @@ def _span(distance: float, length: float, count: int, density: float) -> tuple[i
 
 @dataclass(frozen=True)
 class Pick:
-    """A rectangle with an intent when clicked; it may be split into `rows` of equal height, each with an intent."""
+    """A rectangle with the intent of a click on it, or split into `rows` of equal height with an intent each."""
 
     rect: Rect
     asks: Intent | Choosing
@@ -330,45 +334,47 @@ class Pick:
     rows: int = 0
 
     def at(self, y: float) -> Intent:
-        """The intent of a click at this height of the page."""
+        """The intent of a click at the height `y` of the page."""
         if not callable(self.asks):
             return self.asks
         return self.asks(min(max(int((y - self.rect.y) / self.rect.h * self.rows), 0), self.rows - 1))
 
 
 class Measure(Protocol):
-    """Measures text, with the fonts that it will be drawn with."""
+    """A function that measures text in the fonts that will draw it."""
 
     def __call__(self, text: str, size: float, *, mono: bool = False, bold: bool = False) -> float:
-        """Width of one line."""
+        """The width of one line of text."""
         ...
 
 
 @dataclass
 class Page:
-    """The marks and rectangles that painters add, and the settings that painters need.
+    """A page: the marks and rectangles that painters added, and the settings that painters need.
 
-    `scale` enlarges every design unit; `density` is how many pixels a unit of the page will have. Text that has little
-    room is made smaller, but not below `least` design units.
+    `scale` multiplies every length in design units; `density` is the number of pixels per unit of the page. Text that
+    has too little space is drawn smaller, but not below `least` design units.
     """
 
     theme: Theme
     measure: Measure
     scale: float = 1.0
     density: float = 1.0
-    slack: float = 0.0  # fraction by which text may be wider than measured: a viewer may lack the fonts
-    say: Callable[[str], str] = str  # translates the painters' own words into the language of the figure
+    slack: float = 0.0  # fraction by which text may be wider than measured, because a viewer may lack the fonts
+    say: Callable[[str], str] = str  # translates the painters' words into the language of the figure
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)
-    panels: list[tuple[AnyPanel, Rect]] = field(default_factory=list)  # as they were placed
+    # panels and their rectangles, in the order in which they were placed
+    panels: list[tuple[AnyPanel, Rect]] = field(default_factory=list)
     movable: list[Movable] = field(default_factory=list)
-    extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels at a width
-    live: bool = False  # in a window, which itself shows what can be zoomed and played
+    # measured sizes of panels, by panel and width
+    extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)
+    live: bool = False  # True in a window, which draws planes that can be zoomed and animations itself
     least: float = 7.0
 
     def u(self, size: float) -> float:
-        """A size in design units (a grid of 8 units, text of 13) in units of this page."""
+        """A length in design units (8 to a grid cell; body text is 13) in units of this page."""
         return size * self.scale
 
     def words(
@@ -386,9 +392,9 @@ class Page:
         angle: float = 0,
         room: float | None = None,
     ) -> float:
-        """Draw a line of text, shortened to `room` where given; `size` in design units. Returns its width.
+        """Draw a line of text, shortened to the width `room` if given, and return its width; `size` is in design units.
 
-        It is drawn in `colour` (darkened or lightened until it is legible) on the page, or `on` another colour.
+        The text has `colour`, darkened or lightened until it is legible on the page, or on the colour `on`.
         """
         if room is not None:
             text = self.shorten(text, room, size=size, mono=mono, bold=bold)
@@ -399,17 +405,21 @@ class Page:
         return self.width(text, size=size, mono=mono, bold=bold)
 
     def width(self, text: str, *, size: float = 13, mono: bool = False, bold: bool = False) -> float:
-        """Width of a line of text on this page."""
+        """The width of a line of text on this page."""
         return self.measure(text, self.u(size), mono=mono, bold=bold)
 
     def fitting(self, text: str, room: float, sizes: Sequence[float], *, bold: bool = False) -> float:
-        """The first of `sizes` in which the text fits, or the last; none is smaller than `least`, but the first."""
+        """The first of `sizes` in which the text fits into `room`, else the last. Sizes below `least` are skipped.
+
+        If all sizes are below `least`, the first one is returned.
+        """
         sizes = [size for size in sizes if size >= self.least] or sizes[:1]
         return next((size for size in sizes if self.width(text, size=size, bold=bold) <= room), sizes[-1])
 
     def shorten(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> str:
-        """The text, or as much of its start as fits, with an ellipsis."""
-        # A room measured for this very text can come out a hair too narrow once a margin was added and subtracted.
+        """The text, or its beginning with an ellipsis if it is wider than `room`."""
+        # After a margin was added and subtracted, a width measured for this very text can be too small by a rounding
+        # error.
         room += 1e-6 * room + 1e-6
         if self.width(text, size=size, mono=mono, bold=bold) <= room:
             return text
@@ -423,7 +433,7 @@ class Page:
         return text[:low] + "…" if low else ""
 
     def wrap(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> list[str]:
-        """The text broken at spaces into lines no wider than `room`, even if text is wider than measured by `slack`."""
+        """The text broken at spaces into lines that fit into `room` even if text is wider than measured by `slack`."""
         room /= 1 + self.slack
         lines: list[str] = []
         line = ""
@@ -452,15 +462,15 @@ class Page:
         start: int = 0,
         stride: int | None = None,
     ) -> None:
-        """Let a rectangle of `shape` rows and columns respond to the pointer."""
+        """Make a rectangle of `shape` rows and columns respond to the pointer as cells."""
         self.cells.append(Cells(rect, *shape, values, source, label, start, stride, self.density))
 
     def cells_at(self, x: float, y: float) -> Cells | None:
-        """The topmost picture of cells at a point."""
+        """The topmost picture of cells at a point; None if there is none."""
         return next((cells for cells in reversed(self.cells) if cells.reaches(x, y)), None)
 
     def pick_at(self, x: float, y: float) -> Pick | None:
-        """The topmost place at a point that can be clicked."""
+        """The topmost rectangle at a point that responds to clicks; None if there is none."""
         return next((pick for pick in reversed(self.picks) if pick.rect.holds(x, y)), None)
 
     def neighbour(self, cells: Cells, down: int, across: int) -> Cells:
@@ -477,7 +487,7 @@ class Page:
         return best if cost(best) < math.inf else cells
 
     def again(self, cells: Cells, before: "Page") -> Cells | None:
-        """The cells on this page that show what `cells` showed on the page `before`; None if there are none."""
+        """The picture on this page that shows what `cells` showed on the page `before`; None if there is none."""
         twins = [c for c in before.cells if c.what == cells.what]
         nth = next((n for n, c in enumerate(twins) if c is cells), 0)
         own = [c for c in self.cells if c.what == cells.what]

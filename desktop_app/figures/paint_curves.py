@@ -1,4 +1,4 @@
-"""The painter of curves: axes with round numbers, lines, points and stems, level lines, bands, and one marked point."""
+"""The painter of curves: axes with round numbers, lines, points, stems, horizontal lines, bands, and a named point."""
 
 import math
 
@@ -14,23 +14,24 @@ from desktop_app.gpt2.phrase import Count, Phrase
 Extent = tuple[float, float]
 _NAMES = 18.0  # height of a line of words above the axes
 _LISTED = 6
-_SWATCH, _APART = 19.0, 16.0  # before a name of a legend, with the gap after it, and between names
+# width in front of a name of the legend, with the gap after it; and the space between names
+_SWATCH, _APART = 19.0, 16.0
 _REACH = 8.0
-_STOPS = 40.0  # width of the scale at the side of panels whose axes are alike
+_STOPS = 40.0  # width of the vertical axis' labels in panels whose axes are alike
 
 _LINE_HUES = (Hue.ACCENT, Hue.KEY, Hue.VALUE, Hue.MLP, Hue.QUERY, Hue.RESIDUAL)
 """The colours of several named lines, in order."""
 
 
 def curve_extent(panel: CurvePanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: those of a wide, low box, and the rows of a legend."""
+    """Minimum and preferred height: those of a wide, low box, plus the rows of a legend."""
     body = Rect(0, 0, width, page.u(120))
     fixed = heading_height(panel) + _NAMES * len(_legend_rows(panel, body, page))
     return fixed + 120, fixed + min(max(150, width / page.scale * 0.5), 280)
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers between two limits: steps of 1, 2 or 5 times a power of ten."""
+    """Round numbers between two limits, in steps of 1, 2 or 5 times a power of ten."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
@@ -42,14 +43,14 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
-    """Paint axes with round numbers, named level lines and bands, lines, dots, and one named dot."""
+    """Paint axes with round numbers, named horizontal lines and bands, lines, points, and the named point."""
     theme = page.theme
     body = heading(panel, rect, page)
     xs = [a for a, _ in panel.lines] + ([panel.points[0]] if panel.points else [])
     ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
     if not xs and panel.focus is not None:
         xs, ys = [np.array([panel.focus[0]])], [np.array([panel.focus[1]])]
-    if not xs:  # hidden values: axes without a scale
+    if not xs:  # values are hidden: axes without a scale
         page.fill(body.inset(left=page.u(26), bottom=page.u(36)), theme.panel, stroke=theme.line)
         middle = body.x + body.w / 2
         page.words(middle, body.y + body.h - page.u(9), panel.x_label, size=11, colour=theme.dim, align="center")
@@ -119,7 +120,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
 
 
 def _answer(panel: CurvePanel, drawn: list[tuple[Array, Array]], box: Rect, page: Page) -> None:
-    """Let each point of the lines, or of the points where there are any, respond to the pointer."""
+    """Make each of the points or, if there are none, each point of the lines respond to the pointer."""
     x, y = (np.concatenate([line[axis] for line in drawn]) for axis in (0, 1))
     values = np.concatenate([line for _, line in panel.lines] if panel.points is None else [panel.points[1]])
     held = box.inset(*(-page.u(_REACH),) * 4)  # points at the edges respond from both sides
@@ -133,7 +134,7 @@ def _answer(panel: CurvePanel, drawn: list[tuple[Array, Array]], box: Rect, page
 
 
 def _dashed(n: int, colours: list[str]) -> bool:
-    """Whether line `n` is dashed: there are more lines than hues, and it is one of those that reuse a hue."""
+    """Whether line `n` is dashed, because there are more lines than hues and its hue is used for the second time."""
     return n // len(colours) % 2 == 1
 
 
@@ -142,11 +143,11 @@ def _widest(panel: CurvePanel, page: Page) -> float:
 
 
 def _legend_rows(panel: CurvePanel, body: Rect, page: Page) -> list[list[int]]:
-    """The lines of each row of a legend above the axes; none where their names have room at their ends."""
+    """The lines in each row of a legend above the axes; none if names fit at the ends of their lines."""
     if not panel.line_names or panel.lines == ():
         return []
     high = body.h - page.u(60)
-    # Curves over a training stand one below the other: their axes begin and end alike, so names are never beside them.
+    # Curves over a training are in panels one below the other whose axes align, so names are never beside the axes.
     if not panel.stops and _widest(panel, page) <= body.w / 4 and len(panel.line_names) * page.u(14) <= high:
         return []
     rows: list[list[int]] = [[]]
@@ -162,7 +163,7 @@ def _legend_rows(panel: CurvePanel, body: Rect, page: Page) -> list[list[int]]:
 
 
 def _legend(panel: CurvePanel, rows: list[list[int]], colours: list[str], body: Rect, page: Page) -> None:
-    """Write each line's name after a piece of it."""
+    """Write each line's name after a short sample of the line."""
     for down, row in enumerate(rows):
         x, y = body.x, body.y + page.u(_NAMES) * (down + 0.5)
         for n in row:
@@ -174,7 +175,7 @@ def _legend(panel: CurvePanel, rows: list[list[int]], colours: list[str], body: 
 
 
 def _line_names(names: tuple[str, ...], ends: list[float], colours: list[str], room: Rect, page: Page) -> None:
-    """Write each line's name at its end, moved apart where names would overlap."""
+    """Write each line's name at its end; names that would overlap are moved apart."""
     height, at, foot = page.u(14), room.y - page.u(14), room.y + room.h
     order, places = sorted(range(len(names)), key=lambda n: ends[n]), list(ends)
     for n in order:
@@ -194,7 +195,7 @@ def _named_point(
     lines: list[tuple[Array, Array]],
     page: Page,
 ) -> None:
-    """Paint the dot, and its name where it covers none of the lines; beyond the axes, an arrow with its position."""
+    """Paint the point, and its name where it covers no line; if it is beyond the axes, an arrow with its position."""
     theme, (fx, fy, words), (x0, x1, y0, y1) = page.theme, focus, limits
     inside = x0 <= fx <= x1 and y0 <= fy <= y1
     x = box.x + (min(max(fx, x0), x1) - x0) / (x1 - x0) * box.w
@@ -217,7 +218,7 @@ def _named_point(
     if not words:
         return
     right = x > box.x + box.w * 0.6
-    above = y - box.y > page.u(24)  # clear of the line that the dot lies on
+    above = y - box.y > page.u(24)  # not on the line to which the point belongs
     gap = page.u(4 if inside else 16)
     room = (x - box.x if right else box.x + box.w - x) - gap
     size = page.fitting(words, room, (11, 10, 9), bold=True)
@@ -252,7 +253,7 @@ def _band_colour(page: Page) -> str:
 
 
 def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> float:
-    """Write line names and points beyond the limits above the axes, where they cover nothing. Returns their height."""
+    """Write names of lines, and points beyond the limits, above the axes, covering nothing; return the height."""
     end = _named_lines(panel, room, page)
     height = page.u(_NAMES) if end > room.x else 0.0
     if outside.any():
@@ -265,7 +266,7 @@ def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> fl
 
 
 def _named_lines(panel: CurvePanel, room: Rect, page: Page) -> float:
-    """Name the level lines and the band; returns where their line of text continues."""
+    """Name the horizontal lines and the band; return the x at which the line of text ends."""
     names = [words for _, words in panel.levels_at if words != "0"]
     x, y, end = room.x, room.y + page.u(8), room.x + room.w
     for words in names:
@@ -280,7 +281,7 @@ def _named_lines(panel: CurvePanel, room: Rect, page: Page) -> float:
 
 
 def _outside(panel: CurvePanel, limits: tuple[float, float, float, float]) -> np.ndarray:
-    """Which points lie outside the axes."""
+    """Which points are outside the axes."""
     if panel.points is None:
         return np.zeros(0, bool)
     x0, x1, y0, y1 = limits
@@ -289,7 +290,7 @@ def _outside(panel: CurvePanel, limits: tuple[float, float, float, float]) -> np
 
 
 def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Page) -> str:
-    """How many points lie beyond the axes, and the values of as many of the largest as there is room for."""
+    """A text with the number of points beyond the axes, and as many of their largest values as fit."""
     assert panel.points is not None
     x, y = (values[outside] for values in panel.points)
     words = page.say(Phrase("{1} beyond the axes", Count(len(y))))
@@ -307,7 +308,7 @@ def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Pag
 
 
 def _at_least_two(low: float, high: float, count: int) -> list[float]:
-    """About `count` round numbers for an axis: one alone would be no scale."""
+    """About `count` round numbers for an axis, but at least two, since a single one would not give a scale."""
     count = max(2, count)
     while len(found := ticks(low, high, count)) < 2 and count < 8:
         count += 1
@@ -315,7 +316,7 @@ def _at_least_two(low: float, high: float, count: int) -> list[float]:
 
 
 def _marks(low: float, high: float, length: float, page: Page, *, ends: bool) -> list[float]:
-    """The numbers for an axis of this length: at least two round ones, and `ends` if asked for, none too close."""
+    """The numbers for an axis of this length: at least two round ones, on request both `ends`, and none too close."""
     apart = page.u(13) * (high - low) / max(length, 1.0)
     found = _at_least_two(low, high, int(length / page.u(36)))
     if ends:
@@ -331,7 +332,7 @@ def _marks(low: float, high: float, length: float, page: Page, *, ends: bool) ->
 
 
 def _rounded_out(value: float) -> float:
-    """The next number away from zero that has two significant digits."""
+    """`value` rounded away from zero to two significant digits."""
     if not value or not math.isfinite(value):
         return value
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
@@ -346,7 +347,7 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) ->
         ys = [*ys, panel.y_holds]
     everything = np.concatenate([np.ravel(y) for y in ys])
     if panel.stems:
-        # One huge dimension must not flatten the others; it is drawn only up to the edge, and its value is written.
+        # One huge dimension must not flatten the others: it is drawn only up to the edge, and its value is written.
         reach = diverging(everything).high * 1.15
         low, high = float(everything.min()), float(everything.max())
         if max(-low, high) > 2 * reach:
@@ -356,7 +357,7 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) ->
     for level, _ in panel.levels_at:
         low, high = min(low, level), max(high, level)
     if panel.band:
-        # A band much wider than the data in front of it (one huge dimension makes it so) is cut off at the edges.
+        # A band much wider than the data in front of it (as one huge dimension makes it) is cut off at the edges.
         more = (high - low) / 2
         low, high = min(low, max(panel.band[0], low - more)), max(high, min(panel.band[1], high + more))
     margin = (high - low) * 0.06 or 1.0

@@ -29,20 +29,21 @@ from desktop_app.figures.pool import pixels, pool, pooled_words
 from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 Extent = tuple[float, float]
-"""Least and wanted height, in design units."""
+"""Minimum and preferred height, in design units."""
 
-_STRIP_LABEL, _BESIDE_LABEL = 118.0, 38.0  # maximum width beside a strip, and the part of it that is not for words
-_HIGHEST = 48.0  # the greatest height of a row of cells
+# maximum width of labels beside a strip, and the part of it that is not for words
+_STRIP_LABEL, _BESIDE_LABEL = 118.0, 38.0
+_HIGHEST = 48.0  # the maximum height of a row of cells
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
 _SMALL_WORDS = 58.0  # height of the words above and below a small grid
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
-_LONGEST_LABEL = 118.0  # maximum length of a label over a column
+_LONGEST_LABEL = 118.0  # maximum length of a column's label
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 
 def strips_extent(panel: StripsPanel, _width: float, _page: Page) -> Extent:
-    """Least and wanted height: rows of 6 to 18 units for a strip, of 3 to 8 if it has many rows."""
+    """Minimum and preferred height: rows of 6 to 18 units for a strip, of 3 to 8 if it has many rows."""
     least = most = heading_height(panel) + LEGEND
     for strip in panel.strips:
         rows = _rows(strip, panel)
@@ -58,7 +59,7 @@ def _rows(strip: Strip, panel: StripsPanel) -> int:
 
 
 def _words_height(strip: Strip) -> float:
-    """Height of the label and the remark under it."""
+    """The height of the label and the remark under it."""
     return 30.0 if strip.remark else 14.0
 
 
@@ -88,7 +89,7 @@ def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
 
 
 def _row_height(panel: StripsPanel, room: float, head: float, page: Page) -> float:
-    """The height of a row of cells that fills `room`, if every strip is at least as high as its words."""
+    """The height of a row of cells at which the strips fill `room`, each of them at least as high as its words."""
     room -= page.u(_STRIP_GAP) * len(panel.strips)
     taken, rows = 0.0, sum(_rows(s, panel) for s in panel.strips)
     height = page.u(_HIGHEST)
@@ -102,7 +103,7 @@ def _row_height(panel: StripsPanel, room: float, head: float, page: Page) -> flo
 
 
 def _label_width(panel: StripsPanel, page: Page) -> float:
-    """Room beside the strips: as much as the longest label and remark need, within limits."""
+    """The width of the labels beside the strips: that of the longest label or remark, within limits."""
     strips = (*panel.strips, *panel.peers)
     labels = [page.width(s.label, size=12, mono=True, bold=True) for s in strips]
     remarks = [page.width(s.remark, size=11) for s in strips]
@@ -126,9 +127,9 @@ def _strip_label(strip: Strip, place: Rect, page: Page, head: float) -> None:
 
 
 def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> tuple[str, bool]:
-    """Paint one strip's cells, as one picture or one for each group.
+    """Paint one strip's cells, as one picture or as one picture per group.
 
-    Returns what a pixel represents, if pooled, and whether cells beyond the limits are marked.
+    Returns what a pixel represents if cells are pooled, and whether cells beyond the limits are marked.
     """
     values = np.asarray(strip.values, float)
     rows = _rows(strip, panel)
@@ -174,7 +175,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
 
 
 def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: rows of 3 to 18 units, 70 to 460 in all; rows with words in their cells are higher."""
+    """Minimum and preferred height: rows of 3 to 18 units, 70 to 460 in total; rows with words in cells are higher."""
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
     if panel.column_labels:
@@ -186,14 +187,14 @@ def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
 
 
 def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
-    """Paint a table of numbers as colours with labelled rows, and labelled columns if they have names."""
+    """Paint a table of numbers as colours with labelled rows, and with labelled columns if these have names."""
     whole = heading(panel, rect, page)
     body = whole.inset(bottom=page.u(LEGEND))
     tokens = panel.picks is Select
     rows, columns = panel.values.shape
     across = panel.column_picks is Select
     label = _column_room(panel.column_labels, rect.w, page, tokens=across)
-    # Row names are shortened only if the words in the cells leave no room; tokens can also be read in the text.
+    # Row labels are shortened only if the words in the cells need the space; the tokens can also be read in the text.
     longest = max((page.width(t, size=12, mono=True) for line in panel.texts for t in line), default=page.u(20))
     spare = rect.w - label * _COS - columns * (longest + page.u(5)) - page.u(4)
     most = rect.w * 0.3 if tokens else max(rect.w * 0.3, min(rect.w * 0.45, spare))
@@ -258,11 +259,11 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 
 _HOLE = 0.8
 _LEAST_GRID = 440
-"""The least height of a large grid, in design units; a lower window scrolls."""
+"""The minimum height of a large grid, in design units; a lower window scrolls."""
 
 
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: a square as wide as the room allows, plus labels and colour bar."""
+    """Minimum and preferred height: a square of the available width, plus labels and colour bar."""
     if panel.small:
         return _SMALL_WORDS + 96, _SMALL_WORDS + min(width / page.scale, 190)
     left, top, over, _ = _grid_margins(panel, width, width, page)
@@ -272,12 +273,12 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:
-    """The wanted side of a grid: cells of 64 units, larger ones for a few tokens."""
+    """The preferred side of a grid: cells of 64 units, larger ones if there are few tokens."""
     return page.u(max(64 * len(panel.values), 200))
 
 
 def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, float, float, float]:
-    """Room to the left of, above and to the right of a grid at most `length` high, and the length of column labels."""
+    """The margins of a grid at most `length` high: left, top and right, and the length of its column labels."""
     corner = max(page.width(page.say(words), size=10) for words in (_corner(panel), _across(panel))) + page.u(12)
     left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
     # Column labels slant to the right at 55 degrees, beyond the end of the grid.
@@ -347,9 +348,9 @@ def _column_labels(
     first: int = 0,
     tokens: bool = True,
 ) -> None:
-    """Write labels slanting to the right over the columns of `box`, the first of which has the number `first`.
+    """Write slanting labels over the columns of `box`, of which the first has the number `first`.
 
-    The selected one is never left out.
+    The selected label is always written.
     """
     width = box.w / max(len(labels), 1)
     step = label_step(len(labels), box.w, page, 13)
@@ -363,7 +364,7 @@ def _column_labels(
 
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     colour = page.theme.accent if panel.current else page.theme.ink
-    # In a narrow column the heading is made smaller rather than cut.
+    # In a narrow column, the heading is made smaller instead of being cut.
     size = page.fitting(panel.title, rect.w, (13, 12, 11, 10, 9), bold=True)
     page.words(rect.x, rect.y + page.u(9), panel.title, size=size, bold=True, colour=colour, room=rect.w)
     ends = f"{short(panel.levels.low)} … {short(panel.levels.high)}"
@@ -389,7 +390,7 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
 
 
 def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: thumbnails of 44, preferably 90 to 150 units, with names, in as many rows as needed."""
+    """Minimum and preferred height: named thumbnails of 44, preferably 90 to 150 units, in as many rows as needed."""
     fixed, count, room = heading_height(panel) + LEGEND, len(panel.values), width / page.scale
     least = math.ceil(count / max(1, int(room / 62))) * 66
     columns = min(count, max(1, int((room + _THUMB_GAP) / (90 + _THUMB_GAP))))
@@ -398,7 +399,7 @@ def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
 
 
 def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
-    """Paint every head's grid, the selected one outlined."""
+    """Paint every head's grid, with an outline around the selected one."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     count = len(panel.values)
     gap, name = page.u(_THUMB_GAP), page.u(_THUMB_NAME)
@@ -436,12 +437,12 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
 
 
-_ATLAS_SIDE, _ATLAS_WANTED, _ATLAS_MOST = 12.0, 52.0, 150.0  # sides of one head's grid: least, wanted, greatest
-_ATLAS_LABELS, _ATLAS_HEADS = 40.0, 20.0  # room beside the picture and above it
+_ATLAS_SIDE, _ATLAS_WANTED, _ATLAS_MOST = 12.0, 52.0, 150.0  # side of one head's grid: minimum, preferred, maximum
+_ATLAS_LABELS, _ATLAS_HEADS = 40.0, 20.0  # space beside the picture and above it
 
 
 def atlas_extent(panel: AtlasPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: square grids as wide as the room allows, large enough to distinguish stripes."""
+    """Minimum and preferred height: square grids as wide as possible, large enough to distinguish stripes."""
     rows, columns = panel.values.shape[:2]
     fixed = heading_height(panel) + LEGEND + _ATLAS_HEADS
     side = (width / page.scale - _ATLAS_LABELS) / columns
@@ -476,7 +477,7 @@ def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
 
 
 def _atlas_picture(panel: AtlasPanel, side: int) -> tuple[Array, str]:
-    """All grids in one picture [row, column], `side` pixels each with a gap after it; and what a pixel represents."""
+    """All grids in one picture [row, column], each `side` pixels wide and with a gap; and what a pixel represents."""
     rows, columns, queries, keys = panel.values.shape
     gap = 1 if side < 24 else 2 if side < 60 else 4
     inner = max(1, side - gap)

@@ -1,6 +1,6 @@
-"""Paints all tensors of a pass on one sheet: backgrounds below their pictures, and above them the labels that fit.
+"""Paints all tensors of a pass on one sheet: backgrounds below the pictures, and above them the labels that fit.
 
-A window shows any part of the sheet and draws the pictures as tiles; a figure shows all of it, with one picture.
+A window shows any part of the sheet and draws the pictures as tiles. A figure shows all of it, in one picture.
 """
 
 import math
@@ -19,13 +19,14 @@ from desktop_app.figures.sheet_tiles import compose, pooled_phrase, units_for
 from desktop_app.figures.theme import mix
 from desktop_app.gpt2.phrase import Count, Phrase
 
-_MOST_PIXELS = 36_000_000  # pixels of the picture in a figure; A0 at 150 dpi has 35 million
-_LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # design units: labels with less room than this are left out
+_MOST_PIXELS = 36_000_000  # the maximum number of pixels of a figure's picture; A0 at 150 dpi has 35 million
+_LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # design units: labels with less space than this are left out
 _NAMES, _REMARK = 14.0, 13.0  # design units: the line above the colour bars, and a line below them
-_WIDE = 420.0  # design units: in a narrower figure the remarks take two lines
-_NUMBER = (34.0, 15.0)  # the least width and height of a cell that shows its number, in design units
-_NEAR = 0.9  # the largest scale of the labels on the sheet, regardless of the scale of the page's text
-_EACH = 0.62  # approximate width of a letter by its size; every frame tests for hundreds of labels whether they fit
+_WIDE = 420.0  # design units: in a narrower figure, the remarks take two lines
+_NUMBER = (34.0, 15.0)  # the minimum width and height of a cell that shows its number, in design units
+_NEAR = 0.9  # the maximum scale of labels on the sheet, whatever the scale of the page's text
+# approximate width of a letter, as a fraction of its size; in every frame, hundreds of labels are tested for space
+_EACH = 0.62
 _UPWARDS = (("attn_out", "resid_mid"), ("mlp_out", "resid_post"))
 _DOWNWARDS = (("resid_pre", "ln1.normalized"), ("ln1.normalized", "ln1.out"), ("ln2.normalized", "ln2.out"))
 
@@ -39,30 +40,30 @@ class Shot:
 
     @property
     def scale(self) -> float:
-        """Page units for one unit of the sheet."""
+        """The number of units of the page per unit of the sheet."""
         return self.rect.w / self.view.w
 
     def place(self, box: Box) -> Rect:
-        """The page rectangle of a box of the sheet."""
+        """The rectangle on the page of a box of the sheet."""
         s = self.scale
         return Rect(self.x(box.x), self.y(box.y), box.w * s, box.h * s)
 
     def x(self, x: float) -> float:
-        """Convert a horizontal position from sheet to page coordinates."""
+        """A horizontal position of the sheet in coordinates of the page."""
         return self.rect.x + (x - self.view.x) * self.scale
 
     def y(self, y: float) -> float:
-        """Convert a vertical position from sheet to page coordinates."""
+        """A vertical position of the sheet in coordinates of the page."""
         return self.rect.y + (y - self.view.y) * self.scale
 
     def on_sheet(self, x: float, y: float) -> tuple[float, float]:
-        """Convert a point from page to sheet coordinates."""
+        """A point of the page in coordinates of the sheet."""
         return self.view.x + (x - self.rect.x) / self.scale, self.view.y + (y - self.rect.y) / self.scale
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Values of a part of a plate (the picture of one tensor): of those cells that have room for their numbers."""
+    """The values in a part of a plate (the picture of one tensor), whose cells have space for their numbers."""
 
     rows: range
     columns: range
@@ -70,7 +71,7 @@ class Numbers:
 
 
 def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, float]:
-    """The least height of the panel at this width, and the height beyond which more room is of no use."""
+    """The minimum height of the panel at this width, and the height beyond which more space is of no use."""
     sheet = panel.sheet
     fixed = heading_height(panel) + _key_height(width / page.scale)
     if sheet is None:
@@ -80,14 +81,15 @@ def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, fl
 
 
 def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
-    """Paint the whole sheet; in a window only its surroundings, since the window itself shows and zooms the sheet."""
+    """Paint the whole sheet; in a window, which shows and zooms the sheet itself, only its surroundings."""
     body = heading(panel, rect, page)
     if panel.sheet is None:
         return
     room = sheet_room(panel, rect, page)
     if not page.live:
         shot = Shot(framed(panel.sheet.box, room.w, room.h, 0.0), room)
-        near = replace(page, scale=min(page.scale, _NEAR))  # same list of marks; a poster's labels are read close up
+        # shares the list of marks; labels of a poster are read at close range
+        near = replace(page, scale=min(page.scale, _NEAR))
         paint_ground(panel.sheet, shot, near)
         said = _paint_picture(panel, shot, page)
         paint_words(panel, shot, near, {})
@@ -98,16 +100,16 @@ def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
 
 
 def _key_height(width: float) -> float:
-    """Room for the scales below a sheet of this width, both in design units: one line of remarks, or two."""
+    """The height of the scales below a sheet of this width, both in design units: one or two lines of remarks."""
     return _NAMES + LEGEND + (_REMARK if width >= _WIDE else 2 * _REMARK)
 
 
 def paint_legend(panel: SheetPanel, rect: Rect, page: Page, pooled: str) -> None:
-    """Paint two scales, each below the names of its tensors, with its limits and how many cells lie beyond them.
+    """Paint two colour scales under the names of their tensors, with limits and the number of cells beyond them.
 
-    The first is the scale of the current tensor, or of the stream if that tensor is a pattern; the second is that of
-    patterns, unless all scales are around zero. Below are the number of cells beyond the limits in all tensors, and
-    what a pixel represents.
+    The first is the scale of the current tensor or, if that is an attention pattern, of the residual stream. The second
+    is that of patterns, unless all scales are centred on zero. Below, it says how many cells of all tensors are beyond
+    the limits, and what a pixel represents.
     """
     values, sheet = panel.values, panel.sheet
     if values is None or sheet is None:
@@ -134,7 +136,7 @@ def paint_legend(panel: SheetPanel, rect: Rect, page: Page, pooled: str) -> None
 
 
 def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
-    """Register the cells of plate `n`, in an exported figure, so that their values can be read back from it."""
+    """In an exported figure, register the cells of plate `n`, so that values can be looked up by position."""
     if panel.sheet is None or panel.values is None or page.live or panel.values.units > 1:
         return
     plate = panel.sheet.plates[n]
@@ -151,7 +153,7 @@ def sheet_room(panel: SheetPanel, rect: Rect, page: Page) -> Rect:
 
 
 def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
-    """Paint every number in one picture; returns what one of its pixels represents."""
+    """Paint all numbers as one picture; return what one of its pixels represents."""
     sheet = panel.sheet
     assert sheet is not None
     density = min(page.density, math.sqrt(_MOST_PIXELS / (shot.rect.w * shot.rect.h)))
@@ -165,7 +167,7 @@ def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
 
 
 def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
-    """Paint what lies below the pictures: each block's background, and the stream as a line through all blocks."""
+    """Paint what is below the pictures: each block's background, and the stream as a line through all blocks."""
     theme = page.theme
     for card in sheet.cards:
         place = _within(shot.place(card.box), shot.rect, page.u(12))
@@ -177,7 +179,7 @@ def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
         x, y = (np.array([shot.x(p[0]) for p in way]), np.array([shot.y(p[1]) for p in way]))
         if x.max() < shot.rect.x or x.min() > shot.rect.x + shot.rect.w:
             continue
-        far = page.u(40)  # lines of thousands of pixels are slow to draw, and their ends are out of sight
+        far = page.u(40)  # lines of thousands of pixels are slow to draw, and their ends are not visible
         x = x.clip(shot.rect.x - far, shot.rect.x + shot.rect.w + far)
         if y.max() < shot.rect.y - far or y.min() > shot.rect.y + shot.rect.h + far:
             continue
@@ -185,7 +187,7 @@ def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
 
 
 def _within(place: Rect, rect: Rect, margin: float) -> Rect | None:
-    """A rectangle clipped to the visible one enlarged by `margin`; None if it lies outside."""
+    """A rectangle clipped to the visible one extended by `margin`; None if it is outside."""
     left, top = max(place.x, rect.x - margin), max(place.y, rect.y - margin)
     right = min(place.x + place.w, rect.x + rect.w + margin)
     low = min(place.y + place.h, rect.y + rect.h + margin)
@@ -193,7 +195,7 @@ def _within(place: Rect, rect: Rect, margin: float) -> Rect | None:
 
 
 def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int, Numbers]) -> None:
-    """Paint what lies above the pictures: names, tokens, indices and numbers, each where there is room for it."""
+    """Paint what is above the pictures: names, tokens, indices and numbers, where there is space for them."""
     sheet = panel.sheet
     assert sheet is not None
     gap = sheet.gap * shot.scale
@@ -222,7 +224,7 @@ def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int,
 
 
 def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
-    """Paint a block's name: on the band above its pictures or, if that is too low, in the empty corner below them."""
+    """Paint a block's name on the band above its pictures or, if that is too low, in the empty corner below them."""
     place, band = shot.place(card.box), 2 * sheet.gap * shot.scale
     words = page.say(card.title)
     indent = sheet.gap * shot.scale
@@ -244,7 +246,7 @@ def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
 
 
 def _operations(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
-    """Write the operations above their columns of heads, while the pictures have no room for their own names."""
+    """Write the operations above their columns of heads while the pictures have no space for names."""
     if not card.lanes:
         return
     high = sheet.plates[card.plates[0]].box.h * shot.scale
@@ -287,7 +289,7 @@ def _fits(words: str, size: float, room: float, page: Page) -> bool:
 
 
 def _name(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
-    """Write a picture's name in the gap above it, or above its visible part if it extends beyond the view."""
+    """Write a picture's name in the gap above it, or above its visible part if the picture extends beyond the view."""
     place = shot.place(plate.box)
     size = min(13.0, 0.62 * gap / page.scale)
     x, y = max(place.x, shot.rect.x + page.u(6)), place.y - 0.42 * gap
@@ -327,7 +329,7 @@ def _rows(panel: SheetPanel, plate: Plate, shot: Shot, page: Page, gap: float) -
 
 
 def _columns(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
-    """Write the column indices above their columns, as many as there is room for."""
+    """Write the indices of columns above them, as many as fit."""
     wide = plate.cell_w * shot.scale
     if plate.columns < 2 or wide < page.u(4):
         return
@@ -352,7 +354,7 @@ def _columns(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
 
 
 def wants_numbers(plate: Plate, scale: float, page_scale: float = 1.0) -> bool:
-    """Whether a plate's cells have room for their numbers at `scale` page units for one unit of the sheet."""
+    """Whether a plate's cells have space for their numbers at `scale` units of the page per unit of the sheet."""
     wide, high = plate.cell_w * scale / page_scale, plate.cell_h * scale / page_scale
     return plate.axes == 2 and wide >= _NUMBER[0] and high >= _NUMBER[1]
 
@@ -378,7 +380,7 @@ def _cells(plate: Plate, numbers: Numbers, levels: Levels, shot: Shot, page: Pag
 
 
 def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
-    """Mark the current step: a frame around its pictures, the selected token's row, and a label that points at them."""
+    """Mark the current step: a frame around its pictures, the selected token's row, and a label that points to them."""
     sheet = panel.sheet
     if sheet is None or not panel.here:
         return
@@ -396,7 +398,7 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
         if line is not None and line.h >= page.u(3):
             page.fill(line, stroke=theme.accent, width=page.u(1))
     if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
-        return  # the step fills the view and needs no label
+        return  # the step fills the view, so it needs no label
     words = page.say(Phrase("you are here: {1}", panel.place))
     wide = page.width(words, size=12, bold=True) + page.u(20)
     high = page.u(24)

@@ -1,4 +1,4 @@
-"""A GPT-2 checkpoint folder: config and weights, found, named, checked, and memory-mapped where possible."""
+"""A GPT-2 checkpoint folder: its config and weights, checked, and memory-mapped where possible."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -28,10 +28,10 @@ _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """How a checkpoint's file stores a weight: its name there, dtype as in the header, shape, and byte offset.
+    """How a checkpoint's file stores a weight: its name in the file, dtype as in the header, shape, and byte offset.
 
-    `turned` says that it is stored transposed (Linear). A bias that the model lacks has no dtype and no name, and
-    counts as zeros.
+    `turned` says that it is stored transposed (as torch's Linear does). A bias that the model lacks has neither dtype
+    nor name, and is treated as zeros.
     """
 
     file: Path
@@ -46,8 +46,8 @@ class StoredWeight:
 class Checkpoint:
     """A model's folder that passed every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
-    Weights stored as float32 and not transposed are mapped from their files. `stored` says how each is stored; a tied
-    unembedding is stored as the embedding.
+    Weights stored as float32 and not transposed are mapped from their files. `stored` says how each weight is stored; a
+    tied unembedding is stored as the embedding.
     """
 
     folder: Path
@@ -66,20 +66,20 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The model's name, from its folder's (`name_of`)."""
+        """The model's name, derived from its folder's (`name_of`)."""
         return name_of(self.folder)
 
     def require_unchanged(self) -> None:
-        """Raise ModelError if one of its files was written to since it was opened."""
-        weights = getattr(self.weights, "source", self.weights)  # of a rounded model
+        """Raise ModelError if one of the files was written to since the checkpoint was opened."""
+        weights = getattr(self.weights, "source", self.weights)  # the weights before rounding, in a rounded model
         if isinstance(weights, OpenedWeights):
             weights.require_unchanged()
 
     def is_rewritten(self) -> bool:
-        """Whether one of its files was written to since it was opened."""
+        """Whether one of the files was written to since the checkpoint was opened."""
         try:
             self.require_unchanged()
-        except ModelError:  # it was rewritten; the caller reports it
+        except ModelError:  # a file was rewritten; the caller reports it
             return True
         return False
 
@@ -93,7 +93,7 @@ class Checkpoint:
 
 
 def name_of(folder: Path) -> str:
-    """A folder's name, or `owner/name` for a snapshot in the hub's cache (models--owner--name/snapshots/HASH)."""
+    """The name of a folder, or `owner/name` for a snapshot in the hub's cache (models--owner--name/snapshots/HASH)."""
     folder = folder.resolve() if folder.name in ("", "..") else folder.absolute()
     repository = folder.parent.parent.name
     if folder.parent.name == "snapshots" and repository.startswith("models--"):
@@ -102,10 +102,10 @@ def name_of(folder: Path) -> str:
 
 
 def load_checkpoint(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None) -> Checkpoint:
-    """Open the checkpoint in `folder`. `on_stage` gets each stage's name as it begins, and may raise to abort.
+    """The checkpoint in `folder`. `on_stage` gets each stage's name as it begins, and may raise to abort.
 
-    Raises ModelError, in one sentence that names the file and what to do, for anything that is missing, extra,
-    misshapen, not finite, or stored in a form that is never opened (pickles).
+    Raises ModelError, in one sentence that names the file and what to do, for anything that is missing, superfluous, of
+    the wrong shape, not finite, or stored in a form that is never opened (pickles).
     """
     try:
         return _load(folder, on_stage)
@@ -136,7 +136,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
         if spec.is_tied(config):
             weights[name], forms[name] = weights["embed.W_E"], forms["embed.W_E"]
             continue
-        if name.endswith(".ln1.w"):  # a block begins
+        if name.endswith(".ln1.w"):  # the first weight of a block
             on_stage(f"checking the weights, block {name.split('.')[1]} of {config.n_layer}")
         if stored_name not in stored and spec.is_absent(config):
             weights[name] = np.zeros(spec.shape(config), np.float32)
@@ -161,7 +161,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
 
 
 def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
-    """Decide whether the head is tied; a tied head that is stored as a copy of the embedding is ignored.
+    """The config with the decision whether the head is tied. A tied head stored as a copy of the embedding is ignored.
 
     If only one of a tied pair is stored, under either name, it serves as both.
     """
@@ -182,7 +182,7 @@ def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
     if not config.tie_word_embeddings:
         return config
     if "wte.weight" not in stored:
-        return config  # reported as missing below
+        return config  # reported as missing later
     (head_file, head_name), (file, name) = stored["lm_head.weight"], stored["wte.weight"]
     head, embedding = head_file.read(head_name), file.read(name)
     if head.shape != embedding.shape or not np.array_equal(head, embedding):
@@ -197,7 +197,7 @@ def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
 
 
 def remarks_on(folder: Path, heads: Mapping[str, str]) -> tuple[str, ...]:
-    """Sentences about what is ignored in a folder: `heads` are the names of tensors and what they are."""
+    """Sentences about what is ignored in a folder. `heads` maps names of tensors to what they are."""
     remarks = []
     for what in dict.fromkeys(heads.values()):
         names = [name for name, kind in heads.items() if kind == what]
@@ -211,7 +211,7 @@ def remarks_on(folder: Path, heads: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def no_config(folder: Path) -> ModelError:
-    """The error for a folder without config.json: what the folder is, or the shape that its weights show."""
+    """The error for a folder without config.json: it says what the folder is, or the shape that its weights show."""
     if (words := foreign.no_config(folder)) is not None:
         return words
     try:
@@ -219,7 +219,7 @@ def no_config(folder: Path) -> ModelError:
         (vocab, width), (positions, _) = (
             file.entries[name].shape for file, name in (stored["wte.weight"], stored["wpe.weight"])
         )
-    except (ModelError, KeyError, ValueError):  # the weights do not tell either
+    except (ModelError, KeyError, ValueError):  # the weights do not show the shape either
         return ModelError(f"{folder / 'config.json'} does not exist; check the folder's name.")
     shape = {"vocab_size": vocab, "n_positions": positions, "n_embd": width}
     shape["n_layer"] = len({name.split(".")[1] for name in stored if name.startswith("h.")})
@@ -230,7 +230,7 @@ def no_config(folder: Path) -> ModelError:
 
 
 def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) -> str:
-    """What is wrong with how a weight is stored, judged by the header alone; "" if nothing is."""
+    """What is wrong with how a weight is stored, judged from the header alone; "" if nothing is."""
     shape = spec.shape(config)
     expected = shape[::-1] if turned else shape
     if entry.shape != expected:
@@ -241,10 +241,11 @@ def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) 
 
 
 def as_float32(array: NDArray[Any], turned: bool) -> tuple[NDArray[np.float32], bool]:
-    """A stored matrix in the form used to compute, and whether all of it is finite."""
-    # A finite sum shows at the cost of one read that every term is finite; a sum of finite terms may overflow, though.
+    """A stored matrix in the form used for computing, and whether all of its numbers are finite."""
+    # If the sum is finite, so is every term; this takes one read. A sum of finite terms may overflow, though, so a sum
+    # that is not finite proves nothing.
     with np.errstate(all="ignore"):
-        # The format does not align arrays; an unaligned one is copied.
+        # The format does not align arrays; an unaligned array is copied.
         weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])
         return weight, bool(np.isfinite(weight.sum())) or bool(np.isfinite(weight).all())
 

@@ -1,4 +1,4 @@
-"""A GPT-2's hyper-parameters: reads `config.json` within bounds, and refuses fields that would change the numbers."""
+"""A GPT-2's hyper-parameters: reads `config.json`, checks bounds, and refuses fields that would change the numbers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,11 @@ ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
-"""Name in `config.json` -> the function it stands for in transformers, by our name; several share one formula."""
+"""Name of the activation in `config.json` -> the formula for it, by this program's name; several share a formula."""
 
 CONFIG_LIMIT = 1 << 20
 
-# Newer libraries write generic names where GPT-2's own files have abbreviated ones.
+# Newer libraries write generic names where GPT-2's files have abbreviated ones.
 _ALIASES = {
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
@@ -72,11 +72,11 @@ class Config:
     reorder_and_upcast_attn: bool = field(default=False, compare=False)
     tie_word_embeddings: bool = True
     bias: bool = True
-    """Whether the model has biases; a nanoGPT model may lack them, and computes as if all were zero."""
+    """Whether the model has biases. A nanoGPT model may lack them, and computes as if all were zero."""
     says_tied: bool = field(default=True, compare=False)
-    """Whether the config decides if the head is tied; nanoGPT's and minGPT's leave it to the weights."""
+    """Whether the config says if the head is tied; in nanoGPT's and minGPT's configs, the weights decide."""
     int8: bool = False
-    """Whether matrix products round their operands to int8 (`gpt2/int8.py`); this is never read from config.json."""
+    """Whether matrix products round their operands to int8 (`gpt2/int8.py`). Never read from config.json."""
 
     @property
     def d_head(self) -> int:
@@ -85,12 +85,12 @@ class Config:
 
     @property
     def d_mlp(self) -> int:
-        """Number of neurons of one MLP: n_inner, or 4 x n_embd where the config does not give it."""
+        """The number of neurons of one MLP: n_inner, or 4 x n_embd if the config does not give it."""
         return self.n_inner or 4 * self.n_embd
 
     @property
     def activation(self) -> str:
-        """The function that `activation_function` means: gelu_tanh, gelu_erf, relu or silu."""
+        """The formula for `activation_function`: gelu_tanh, gelu_erf, relu or silu."""
         return ACTIVATIONS[self.activation_function]
 
     def score_divisor(self, layer: int) -> float:
@@ -99,7 +99,7 @@ class Config:
         return divisor * (layer + 1 if self.scale_attn_by_inverse_layer_idx else 1)
 
     def size(self, axis: str, positions: int) -> int:
-        """Length of a named axis of the tensor table for a text of `positions` tokens."""
+        """The length of a named axis of the tensor table for a text of `positions` tokens."""
         sizes = {
             "head": self.n_head,
             "d_model": self.n_embd,
@@ -113,7 +113,7 @@ class Config:
 
 
 MOST_BLOCKS = MOST_HEADS = 512
-"""The most blocks that a model has here, and the most heads in each."""
+"""The largest number of blocks that a model may have, and of heads in each block."""
 
 _INTEGERS: dict[str, tuple[int, int]] = {
     "vocab_size": (1, 2_000_000),
@@ -132,15 +132,15 @@ _FLAGS = (
 
 
 def load_config(path: Path) -> Config:
-    """The config in the file `path`. Raises ModelError naming the file, the field and the bound."""
+    """The config in the file `path`. Raises ModelError that names the file, the field and the bound."""
     return parse_config(read_json(path, limit=CONFIG_LIMIT, error=ModelError), str(path))
 
 
 def parse_config(raw: dict[str, Any], where: str) -> Config:
     """A Config from parsed JSON; `where` names its source in errors.
 
-    Fields that do not bear on the forward pass (dropout, initialisation, summary heads, generation
-    defaults) are ignored. Fields that do, but that this program does not compute, are refused by name.
+    Fields that do not affect the forward pass (dropout, initialisation, summary heads, generation defaults) are
+    ignored. A field that does affect it, but is not supported here, is refused by name.
     """
     own_form = "block_size" in raw and "n_positions" not in raw
     if own_form:
@@ -200,11 +200,11 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
 def _from_nanogpt(raw: dict[str, Any], where: str) -> dict[str, Any]:
     """The arguments of a nanoGPT or a minGPT as fields of GPT2Config.
 
-    Both call the context length block_size, and use model_type for a size. minGPT (recognised by its embd_pdrop)
+    Both call the context length block_size and use model_type for a size. minGPT (recognised by its embd_pdrop)
     computes GELU by the tanh formula, nanoGPT by the error function; a field activation_function overrides either.
     """
     for name in ("n_layer", "n_head", "n_embd", "vocab_size"):
-        # Their defaults are not GPT-2's, and a wrong number of heads would run, with wrong results.
+        # These libraries have other defaults than GPT-2, and a wrong number of heads would run and give wrong results.
         if raw.get(name) is None:
             raise ModelError(f"{where} has block_size, as in nanoGPT and minGPT, but no {name}; add it.")
     bias = raw.get("bias", True)

@@ -1,4 +1,4 @@
-"""Edits of a pass, as values: x' = keep * x + put at chosen cells of a named tensor; written "SITE[INDEX]=VALUE"."""
+"""Edits of a pass as values: x' = keep * x + put at chosen cells of a named tensor, written "SITE[INDEX]=VALUE"."""
 
 import math
 import re
@@ -17,11 +17,11 @@ from desktop_app.gpt2.tensors import EDITABLE, Tensor, tensor_table
 
 Array = NDArray[Any]
 Range = tuple[int, int | None]
-"""Indices along an axis from the first number up to, not including, the second; None means to the end of the axis."""
+"""Indices along an axis: from the first number up to, not including, the second; None means to the end of the axis."""
 
 ALL: Range = (0, None)
 CUT = "attn.scaled"
-"""The only tensor where -inf may be put: the softmax that follows gives such a key no weight."""
+"""The only tensor that may be set to -inf: the softmax that follows gives such a key a weight of 0."""
 
 _LOOK = "attn.scaled[1, 3, 0]=-inf"
 _WRITTEN = re.compile(
@@ -33,7 +33,7 @@ _SPAN = re.compile(r"(\d{1,9})?:(\d{1,9})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Cells:
-    """The numbers that an edit puts, as a comparable value: float32, one for each cell, or length 1 along an axis."""
+    """The numbers that an edit puts, as a hashable value: float32, one for each cell, or length 1 along an axis."""
 
     shape: tuple[int, ...]
     data: bytes
@@ -51,10 +51,10 @@ class Cells:
 
 @dataclass(frozen=True)
 class Edit:
-    """x' = keep * x + put at some cells of the tensor `site`: those of the ranges `where`, one for each axis.
+    """x' = keep * x + put at some cells of the tensor `site`: those in the ranges `where`, one range for each axis.
 
-    The axes of positions and of keys count from the text's first token. `written` is how the user asked for numbers
-    that come from elsewhere, like "blocks.1.attn.z[2]=mean"; it does not affect the edit.
+    Positions and keys count from the first token of the text. For numbers that come from elsewhere, `written` is the
+    edit as the user typed it, like "blocks.1.attn.z[2]=mean"; it does not affect the result.
     """
 
     site: str
@@ -65,7 +65,7 @@ class Edit:
 
     @property
     def text(self) -> str:
-        """The edit as the user writes it. Raises ExportError where it puts unnamed numbers of another pass."""
+        """The edit as a user writes it. Raises ExportError if its numbers come from another pass and have no text."""
         if isinstance(self.put, Cells) and not self.written:
             raise ExportError(f"{self.site} has numbers of another pass, which cannot be written as an edit's text.")
         return str(self)
@@ -86,11 +86,11 @@ class Edit:
 
 
 def parse_edit(text: str, config: Config, positions: int) -> Edit:
-    """The edit that "SITE[INDEX]=VALUE" names, for a text of `positions` tokens.
+    """The edit that "SITE[INDEX]=VALUE" describes, for a text of `positions` tokens.
 
-    VALUE replaces the cells; with `*=` they are multiplied by it, with `+=` it is added. An index is a number, from
-    the end if negative, or a range a:b; `:`, or an index left out at the end, means all. Raises ModelError saying
-    what is wrong.
+    `=` replaces the cells by VALUE, `*=` multiplies them by it, and `+=` adds it. An index is a number (from the end if
+    negative) or a range a:b. `:`, or leaving out an index at the end, means all. Raises ModelError that says what is
+    wrong.
     """
     edit, source = read_edit(text, config, positions)
     if source:
@@ -101,7 +101,7 @@ def parse_edit(text: str, config: Config, positions: int) -> Edit:
 def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
     """The edit that a text describes, and its VALUE if that is not a number; "" if it is.
 
-    If VALUE is not a number, the edit puts 0, or with `*=` has keep 0. Raises ModelError as `parse_edit` does.
+    If VALUE is not a number, the edit puts 0 or, with `*=`, has keep 0. Raises ModelError as `parse_edit` does.
     """
     match = _WRITTEN.fullmatch(text)
     if match is None:
@@ -110,7 +110,7 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
     how = match["how"]
     try:
         value, source = float(match["value"]), ""
-    except ValueError:  # VALUE names a source, which the caller resolves
+    except ValueError:  # VALUE names a source of numbers, which the caller resolves
         value, source = 0.0, match["value"].strip()
     if abs(value) > float(np.finfo(np.float32).max) and not (
         value == -math.inf and how != "*=" and tensor.name.endswith(CUT)
@@ -125,9 +125,9 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
 
 
 def widened(text: str, index: str) -> str:
-    """The text of an edit with another index, put verbatim in the brackets; no brackets if it is empty.
+    """The text of an edit with the content of its brackets replaced by `index`; without brackets if that is empty.
 
-    Raises ModelError for what is not an edit.
+    Raises ModelError if `text` is not an edit.
     """
     match = _WRITTEN.fullmatch(text)
     if match is None:
@@ -136,7 +136,7 @@ def widened(text: str, index: str) -> str:
 
 
 def put_from(edit: Edit, put: Array, written: str) -> Edit:
-    """The edit with its numbers replaced by `put` [the shape of the site's cells, or length 1 along an axis]."""
+    """The edit with its numbers replaced by `put`, shaped like the site's cells or of length 1 along an axis."""
     return replace(edit, put=Cells.of(put), written=written)
 
 
@@ -146,7 +146,7 @@ def parse_edits(texts: Iterable[str], config: Config, positions: int) -> tuple[E
 
 
 def sites_of(edits: Iterable[Edit]) -> frozenset[str]:
-    """The tensors that are edited."""
+    """The names of the tensors that are edited."""
     return frozenset(edit.site for edit in edits)
 
 
@@ -160,7 +160,7 @@ def _site(name: str, config: Config) -> Tensor:
 
 
 def span_words(span: Range) -> str:
-    """A range as written in an index."""
+    """A range as it is written in an index."""
     start, stop = span
     if stop == start + 1:
         return str(start)
@@ -168,7 +168,7 @@ def span_words(span: Range) -> str:
 
 
 def read_index(index: str | None, tensor: Tensor, config: Config, positions: int, text: str) -> tuple[Range, ...]:
-    """The ranges that an index names, one for each axis; `text` is the edit that contains it. Raises ModelError."""
+    """The ranges that an index describes, one for each axis; `text` is the edit, for the error. Raises ModelError."""
     parts = [] if index is None or not index.strip() else [part.strip() for part in index.split(",")]
     axes, sizes = tensor.axes, tensor.spec.shape(config, positions)
     if len(parts) > len(axes):
@@ -205,18 +205,18 @@ def require_inside(edits: Iterable[Edit], config: Config, positions: int) -> Non
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of one or more passes: the position of each row, and of each key that they may see."""
+    """Rows of one or more passes: the position of each row, and the positions of the keys that the rows may see."""
 
     positions: NDArray[np.int64]
     keys: NDArray[np.int64]
 
     def shape(self, tensor: Tensor, config: Config) -> tuple[int, ...]:
-        """The shape of a tensor of these rows."""
+        """The shape of a tensor with these rows and keys."""
         return tensor.spec.shape(config, len(self.positions), len(self.keys))
 
 
 class Made:
-    """`keep` and `put` of one site for some rows, as arrays into which edits are composed; at first the identity."""
+    """`keep` and `put` of one site for some rows, in which edits are composed; without edits, the identity."""
 
     def __init__(self, tensor: Tensor, config: Config, rows: Rows) -> None:
         self._axes, self._rows = tensor.axes, rows
@@ -224,7 +224,7 @@ class Made:
         self.put = np.zeros_like(self.keep)
 
     def add(self, edit: Edit, own: slice = slice(None)) -> None:
-        """Apply an edit on top of the earlier ones, on the rows `own` alone."""
+        """Compose an edit with the earlier ones, for the rows `own` alone."""
         places, within = [], []
         for axis, size, (start, stop) in zip(self._axes, self.keep.shape, edit.where, strict=True):
             at = {"pos": self._rows.positions, "query": self._rows.positions, "key": self._rows.keys}.get(axis)
@@ -239,7 +239,7 @@ class Made:
         cells = np.ix_(*places)
         put: Array | float = edit.put if isinstance(edit.put, float | int) else _taken(edit.put.array, within)
         if edit.keep == 0:
-            self.keep[cells], self.put[cells] = 0, put  # overwrite any value, infinities too
+            self.keep[cells], self.put[cells] = 0, put  # replaces any value, infinities too
         else:
             with np.errstate(all="ignore"):  # results that are not finite are refused after the last edit
                 self.keep[cells] *= np.float32(edit.keep)
@@ -247,16 +247,16 @@ class Made:
 
 
 def _taken(array: Array, within: Sequence[Array]) -> Array:
-    """The numbers of `array` at these indices of each axis; along an axis of length 1 its one number serves all."""
+    """The numbers of `array` at these indices of each axis; an axis of length 1 is broadcast."""
     ends = [at if size > 1 else np.zeros(1, np.int64) for at, size in zip(within, array.shape, strict=True)]
     return np.asarray(array[np.ix_(*ends)])
 
 
 def keep_and_put(edits: Iterable[Edit], config: Config, positions: int, mask: str = CAUSAL) -> dict[str, Array]:
-    """`X.keep` and `X.put` of every edited tensor X, whole, for a text of `positions` tokens.
+    """`X.keep` and `X.put` of every edited tensor X, at full size, for a text of `positions` tokens.
 
-    Raises ModelError for cells that do not exist, and for a row of scores that loses every key
-    that `mask` lets it see.
+    Raises ModelError for cells that do not exist, and for a row of scores in which every key that `mask` lets it see is
+    set to -inf.
     """
     edits = tuple(edits)
     require_inside(edits, config, positions)

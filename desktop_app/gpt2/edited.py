@@ -1,9 +1,10 @@
-"""Edited passes: only the blocks and positions from the first edit on are computed again.
+"""Edited passes: only blocks and positions that an edit can change are computed again.
 
-With the causal mask an edit changes no earlier block and no earlier position. Those are taken from the pass without
-the edit, keys and values included; the rest runs block by block, in graphs of the same formulas and weights with the
-edits in them. Rows of many passes can run together: each row sees the keys of its own pass and, before those, the
-unedited pass's. Under another mask every position is computed, since it may attend to any other.
+Under the causal mask, an edit changes neither earlier blocks nor earlier positions. Those are taken from the pass
+without the edit, keys and values included. The rest runs block by block, in graphs of the same formulas and weights
+that also contain the edits. Rows of many passes can run together: each row sees the keys of its own pass and, at
+earlier positions, those of the unedited pass. Under another mask every position is computed, since any position may
+attend to any other.
 """
 
 import threading
@@ -34,24 +35,26 @@ if TYPE_CHECKING:
     from desktop_app.gpt2.engine import Engine
 
 Array = NDArray[Any]
-_SESSIONS = 64  # pieces that are kept for the next pass; each takes a megabyte or two, and threads
-_SHARED = 16  # the same, where blocks share pieces: the first, the last, and one for those between, for several edits
-_TOGETHER = 256  # rows of several passes that run at once: enough to multiply fast, few enough for their grids' memory
-_SHORT = 128  # rows up to which a piece keeps its memory for the next pass
+_SESSIONS = 64  # sessions cached for the next pass; each takes one or two megabytes, and threads
+_SHARED = 16  # the same, where blocks share graphs: the first, the last, and one for those between, for several edits
+# rows of several passes that run at once: enough for fast products, few enough for the memory of their grids
+_TOGETHER = 256
+_SHORT = 128  # up to this number of rows a session keeps its arena for the next pass
 FINAL = "ln_final.out"
 
 
 class Pieces:
-    """The graphs of single blocks (pieces) with edits in them, made on first use. Thread-safe.
+    """The graphs of single blocks (pieces) with edits in them, created on first use. Thread-safe.
 
-    Blocks of the same form share a graph, into which their weights are fed: a session has threads of its own, one for
+    Blocks of the same form share a graph, to which their weights are passed as inputs: every session has a thread for
     each core, and a model has up to 48 blocks.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         config = checkpoint.config
-        # Fed weights are copied by other providers in every run. Int8 weights are packed when a session is made.
+        # Other providers copy input weights in every run, and int8 weights are packed when a session is created; in
+        # both cases weights are part of the graph.
         self._feeds = chosen() == CPU and not config.int8
         self._alike = self._feeds and not config.scale_attn_by_inverse_layer_idx
         self._most = _SHARED if self._alike else _SESSIONS
@@ -67,7 +70,7 @@ class Pieces:
         *,
         fuse: bool = True,
     ) -> dict[str, Array]:
-        """The tensors `only` of some rows, from the tensors and other inputs in `feeds`, which may hold more."""
+        """The tensors `only` for some rows, computed from the tensors and other inputs in `feeds`; it may hold more."""
         given = tuple(name for name in feeds if name in table)
         rows = {row.name: row for row in between(table, given, only)}
         needed = {source for row in rows.values() for source in row.inputs}.difference(rows)
@@ -75,8 +78,8 @@ class Pieces:
         block = self._stands_for(rows.values())
         kept = (row for row in table.values() if row.name in rows or row.name in needed)
         own = {row.name: row for row in (_moved(row, block, 1) for row in kept)}
-        # For a long text memory is returned at once: each block's session would keep its own arena, which cannot shrink
-        # below the outputs in it.
+        # For a long text, memory is returned at once: otherwise each block's session would keep an arena, which cannot
+        # shrink while outputs in it are in use.
         arena = len(feeds["input_ids"]) <= _SHORT
         graph = tuple(_at(name, block, 1) for name in given), tuple(_at(name, block, 1) for name in only)
         session = self._session(own, *graph, stop, fuse=fuse, arena=arena)
@@ -85,13 +88,14 @@ class Pieces:
             name = _at(put.name, 1, block)
             inputs[put.name] = feeds[name] if name in feeds else self._checkpoint.weights[name]
         found = stop.run(session, graph[1], inputs)
-        # onnxruntime's outputs are in its arena, and without a copy would keep all of it alive.
+        # onnxruntime's outputs lie in its arena; unless they are copied, they keep all of it allocated.
         return {name: np.array(array) for name, array in zip(only, found, strict=True)}
 
     def _stands_for(self, rows: Iterable[Tensor]) -> int:
-        """The block whose tensors block 1's names stand for in the graph of these rows; 1 if the names are their own.
+        """The block for which block 1's names are used in the graph of these rows; 1 if the graph uses real names.
 
-        The first block has the embeddings too, the last one the final layer norm: these are graphs of their own.
+        The first block also contains the embeddings and the last one the final layer norm, so these have graphs of
+        their own.
         """
         layers = {row.layer for row in rows}
         layer = layers.pop() if self._alike and len(layers) == 1 else None
@@ -113,12 +117,12 @@ class Pieces:
             if key in self._sessions:
                 self._sessions.move_to_end(key)
                 return self._sessions[key]
-        operators = fuse and chosen() == CPU  # as in the whole graph; untested on other providers
+        operators = fuse and chosen() == CPU  # as in the whole graph; fused operators are untested on other providers
         if operators:
             table = fused(table, self._checkpoint.config, {*only, *given})
         model = build_piece(self._checkpoint.config, table, given, only, fuse=operators, feed=self._feeds)
         made = session_of(model, self._checkpoint, stop, fuse=fuse, arena=arena)
-        if fuse:  # without `fuse` a piece exposes a whole block, and is used once
+        if fuse:  # without `fuse` the graph exposes all of a block, and is used only once
             with self._lock:
                 self._sessions[key] = made
                 while len(self._sessions) > self._most:
@@ -127,7 +131,7 @@ class Pieces:
 
 
 def _at(name: str, block: int, other: int) -> str:
-    """A tensor's, weight's or input's name in `block` or the block before it, as the same name at block `other`."""
+    """The name at block `other` of a tensor, weight or input of `block` or of the block before it."""
     for step in (0, 1):
         for stem in ("blocks", "past"):
             if name.startswith(f"{stem}.{block - step}."):
@@ -136,7 +140,7 @@ def _at(name: str, block: int, other: int) -> str:
 
 
 def _moved(row: Tensor, block: int, other: int) -> Tensor:
-    """The row of the same tensor at block `other`."""
+    """The row of the table for the same tensor at block `other`."""
     layer = None if row.layer is None else row.layer - block + other
     inputs = tuple(_at(name, block, other) for name in row.inputs)
     whole = frozenset(_at(name, block, other) for name in row.whole)
@@ -158,9 +162,9 @@ def edited_trace(
     stop: Stop,
     mask: str = CAUSAL,
 ) -> Trace:
-    """The pass over `ids` with edits; `reuse` may be the one without them, or an edited one that this continues.
+    """The pass over `ids` with edits. `reuse` may be the pass without them, or an edited one that this continues.
 
-    Reused arrays are shared with the earlier trace, not copied; under a mask other than GPT-2's none can be reused.
+    Reused arrays are shared with the earlier trace, not copied. Under a mask other than GPT-2's none can be reused.
     Raises ModelError for edits of cells that do not exist.
     """
     config, count = engine.config, len(ids)
@@ -223,7 +227,7 @@ def edited_tensors(
     stop: Stop,
     mask: str = CAUSAL,
 ) -> Iterator[Array]:
-    """As `Engine.tensors`, for a pass with edits: every tensor of the edited table from graphs, block by block."""
+    """Like `Engine.tensors`, for a pass with edits: every tensor of the edited table from graphs, block by block."""
     config = engine.config
     given = keep_and_put(edits, config, len(ids), mask)
     table = tensor_table(config, sites_of(edits), mask)
@@ -250,9 +254,9 @@ def finals(
     stop: Stop | None = None,
     progress: Callable[[Sequence[int], Array], None] = lambda _which, _rows: None,
 ) -> NDArray[np.float32]:
-    """`ln_final.out` after the last position of many edited passes over the same text: [variant, d_model].
+    """`ln_final.out` after the last position for many edited passes over the same text: [variant, d_model].
 
-    `plain` is the pass without edits. Passes whose edits have the same sites run together; after each batch `progress`
+    `plain` is the pass without edits. Passes with edits of the same sites run together. After each batch, `progress`
     gets the indices of its variants and their rows. Raises ModelError for edits of cells that do not exist.
     """
     stop = stop or Stop()
@@ -303,7 +307,8 @@ def _run_together(
     owner = np.repeat(np.arange(len(batch)), [count - start for start in starts])
     first = np.repeat(starts, [count - start for start in starts])
     every = np.arange(count)
-    # A row sees the unedited pass's keys before its own pass's first row, and of its own pass those the mask allows.
+    # A row sees the keys of the unedited pass before its own pass's first row, and from there on the keys of its own
+    # pass that the mask allows.
     plain_keys, others = every[None, :] >= first[:, None], owner[None, :] != owner[:, None]
     rows = Rows(positions, np.concatenate([every, positions]))
     given: dict[str, Array] = {}
@@ -332,7 +337,7 @@ def _run_together(
 
 
 class _Cone:
-    """The inputs of a piece other than its rows' tensors, for the rows of one pass from position `start` on."""
+    """Inputs of a piece that are not tensors of its rows, for the rows of one pass from position `start` on."""
 
     def __init__(self, config: Config, base: Trace | None, ids: tuple[int, ...], start: int, mask: str) -> None:
         self._base, self._start, self._config, self._mask = base, start, config, mask_of(mask, config)
@@ -340,7 +345,7 @@ class _Cone:
         self._positions, self._keys = np.arange(start, len(ids)), np.arange(len(ids))
 
     def inputs(self, block: int) -> dict[str, Array]:
-        """Past keys and values, token ids, positions and hidden keys, for the piece of this block."""
+        """Past keys and values, token ids, positions and hidden keys, for this block's piece."""
         past = {}
         for name, own in past_of(block).items():
             none = np.zeros((self._config.n_head, 0, self._config.d_head), np.float32)
@@ -350,7 +355,7 @@ class _Cone:
 
 
 def _block_of(row: Tensor, config: Config) -> int:
-    """The block whose piece contains a tensor: the first includes what precedes the blocks, the last what follows."""
+    """The block whose piece computes a tensor: the first includes the embeddings, the last the final layer norm."""
     if row.layer is not None:
         return row.layer
     return config.n_layer - 1 if row.name.startswith(("ln_final.", "logits")) else 0
@@ -361,12 +366,12 @@ def _of_block(table: Mapping[str, Tensor], block: int, config: Config) -> list[s
 
 
 def _left(block: int, config: Config) -> tuple[str, ...]:
-    """The tensors that a block passes on to what follows it."""
+    """The tensors that a block passes on to the next piece."""
     return (FINAL,) if block == config.n_layer - 1 else (f"blocks.{block}.resid_post",)
 
 
 def _changed(table: Mapping[str, Tensor], own: Sequence[str], changed: Collection[str]) -> set[str]:
-    """`changed`, the tensors that differ before a block, and those among the block's `own` that differ as a result."""
+    """The tensors in `changed`, and those of a block's tensors `own` that differ because of them."""
     found = set(changed)
     for name in own:
         if f"{name}.before" in table or not found.isdisjoint(table[name].inputs):
@@ -375,7 +380,7 @@ def _changed(table: Mapping[str, Tensor], own: Sequence[str], changed: Collectio
 
 
 def _unchanged(own: Sequence[str], changed: Collection[str], base: Trace, start: int) -> dict[str, Array]:
-    """A block's unchanged tensors from position `start` on, read from `base`: its piece need not compute them."""
+    """A block's unchanged tensors from position `start` on, read from `base` so that they are not computed again."""
     found = {}
     for name in own:
         if name in changed or name.endswith((".keep", ".put")):
@@ -387,5 +392,5 @@ def _unchanged(own: Sequence[str], changed: Collection[str], base: Trace, start:
 
 
 def _from(array: Array, tensor: Tensor, start: int) -> Array:
-    """The rows of a tensor from a position on."""
+    """The rows of a tensor from position `start` on."""
     return np.ascontiguousarray(array[(slice(None),) * tensor.spec.row_axis + (slice(start, None),)])

@@ -1,4 +1,4 @@
-"""Runs a checkpoint's graph: whole passes, continued passes and logits; each can be stopped."""
+"""Runs a checkpoint's graph: whole passes, continued passes and logits. Each run can be stopped."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,22 +26,23 @@ from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import matrices
 
 CAPTURE_LIMIT = 256 << 20
-"""The size in bytes up to which a trace takes every tensor from the graph; a larger one derives most from a few."""
+"""Bytes. Up to this size a trace takes every tensor from the graph; a larger one derives most tensors from a few."""
 
 STREAM_LIMIT = 1 << 28
-"""The size in bytes up to which `Engine.tensors` computes a pass in one run; a larger one runs block by block."""
+"""Bytes. Up to this size `Engine.tensors` computes a pass in one run; a larger one runs block by block."""
 
-_LOGIT_ROWS = 64  # positions per run of the head, so that a stop takes effect within tens of milliseconds
+# positions for which logits are computed at once, so that a stop takes effect within tens of milliseconds
+_LOGIT_ROWS = 64
 
 CHUNK = 256
 """How many positions of a long text run at once."""
 
 Past = Mapping[str, NDArray[np.float32]]
-"""`past.L.key` and `past.L.value` -> [head, past, d_head]."""
+"""`past.L.key` and `past.L.value` -> [head, past position, d_head]."""
 
 
 class Engine:
-    """A checkpoint ready to run. Thread-safe: onnxruntime sessions may run concurrently."""
+    """A checkpoint ready to run. Thread-safe, since onnxruntime sessions may run concurrently."""
 
     def __init__(self, checkpoint: Checkpoint, stop: Stop | None = None) -> None:
         self.checkpoint = checkpoint
@@ -53,24 +54,26 @@ class Engine:
         self.packed = self.config.int8  # int8 weights are always packed
         self.pieces = Pieces(checkpoint)
         """The graphs of single blocks, for edited passes."""
-        self._shrinks_left = 0  # how many of the next runs still shrink the session's arena, after a long text
+        self._shrinks_left = 0  # number of following runs that still shrink the session's arena, after a long text
         self._full: ort.InferenceSession | None = None
         self._lean: ort.InferenceSession | None = None
-        self._swapping = threading.Lock()  # held while either session is replaced, by any thread
+        self._swapping = threading.Lock()  # held while a session is replaced, in whichever thread
         with released(self._source.values() if self.config.int8 else ()):
             self._head = make_session(checkpoint, stop, body=False)
-            self._graph(self.packed, stop)  # the graph that runs first: refuse here what cannot run
+            # create the session that runs first, so that a model that cannot run is refused here
+            self._graph(self.packed, stop)
 
     def __repr__(self) -> str:
         return f"<Engine of {self.checkpoint.name}: weights {'packed' if self.packed else 'not packed'}>"
 
     def __del__(self) -> None:
-        # onnxruntime frees a session in 30 ms and holds the GIL; freed one by one, other threads run in between.
+        # onnxruntime takes 30 ms to free a session and holds the GIL. Freeing one by one lets other threads run in
+        # between.
         for session in ("_lean", "_head", "_full"):
             self.__dict__.pop(session, None)
 
     def _graph(self, lean: bool, stop: Stop | None = None) -> ort.InferenceSession:
-        """The graph that exposes every tensor, or the `lean` one with what a trace cannot derive; made on first use.
+        """The session that exposes every tensor or, if `lean`, those that a trace cannot derive; created on first use.
 
         Every tensor that a graph exposes takes memory in every run, requested or not: 3 GB at 1,024 tokens of GPT-2
         small. Hence two graphs, which share the weights.
@@ -84,20 +87,23 @@ class Engine:
 
     @property
     def _source(self) -> Mapping[str, NDArray[np.float32]]:
-        """The weights as stored in their files."""
+        """The weights as stored in the checkpoint's files."""
         weights = self.checkpoint.weights
         return weights.source if isinstance(weights, RoundedWeights) else weights
 
     @property
     def packed_bytes(self) -> int:
-        """The bytes that prepacked weights take: a copy of every matrix used in a matrix product."""
+        """The number of bytes by which prepacking increases memory: a copy of every matrix used in a matrix product.
+
+        0 if the weights are packed already.
+        """
         return 0 if self.packed else sum(4 * prod(shape) for shape in matrices(self.config).values())
 
     def prepack(self, stop: Stop | None = None) -> None:
-        """Prepack the weights of the graphs that run most: takes a second or two and a copy of the matrices.
+        """Prepack the weights of the graphs that run most, which takes one or two seconds and a copy of the matrices.
 
-        Passes over a few tokens then take half the time, and traces hold only what they cannot derive. Until it is
-        done, other threads go on with the unpacked weights. Raises Cancelled if `stop` was set.
+        Afterwards, passes over a few tokens take half the time, and traces hold only tensors that they cannot derive.
+        Until it is done, other threads run with the unpacked weights. Raises Cancelled if `stop` was set.
         """
         if not self.packed:
             with released(self._source.values()):
@@ -105,7 +111,8 @@ class Engine:
                 lean = make_session(self.checkpoint, stop, head=False, only=self._lean_names, packed=True)
             with self._swapping:
                 self._head, self._lean, self.packed = head, lean, True
-                # This frees its arena too, up to two traces' worth of memory. An export makes the session again.
+                # This also frees the session's arena, up to twice the memory of a trace. An export creates the session
+                # again.
                 self._full = None
 
     def run(
@@ -115,9 +122,10 @@ class Engine:
         names: Sequence[str],
         stop: Stop | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """The named tensors (not logits) for `ids`, which follow `past`. q, k, v hold the new positions only.
+        """The named tensors (not logits) for `ids`, which follow the tokens of `past`.
 
-        Raises ModelError for ids outside the vocabulary or a text longer than the context, Cancelled on a stop.
+        q, k and v contain the new positions only. Raises ModelError for ids outside the vocabulary or a text longer
+        than the context, Cancelled on a stop.
         """
         past = past or self.empty_past()
         length = next(iter(past.values())).shape[1]
@@ -128,33 +136,35 @@ class Engine:
         large = exposed > CAPTURE_LIMIT
         lean = (large or self.packed) and self._lean_names.issuperset(names)
         session = self._graph(lean)
-        # The arena that a long text needed is shrunk during the short runs after it: not during the long run, since
-        # that takes time, and not only in the first short one, when the long trace may still be shown.
+        # The arena that a long text needed is shrunk during the short runs after it. Shrinking takes time, so not
+        # during the long run itself; and the first short run is not enough, because the long trace may still be shown
+        # then.
         shrink, self._shrinks_left = (
             self._shrinks_left > 0 and not large,
             3 if large else max(0, self._shrinks_left - 1),
         )
         found = (stop or Stop()).run(session, names, feeds, shrink=shrink)
         if lean:
-            # onnxruntime returns views of its arena; without a copy they would keep the whole arena alive.
+            # onnxruntime returns views of its arena; unless they are copied, they keep the whole arena allocated.
             found = [np.array(array) for array in found]
         return dict(zip(names, found, strict=True))
 
     def give_back(self) -> None:
-        """Let the system drop the weight pages that views and the inspector have read, if passes use a packed copy."""
+        """Release the mapped weight pages that views and the inspector have read, if passes use a packed copy."""
         if self.packed:
             release(self._source.values())
 
     def sparing(self, count: int) -> AbstractContextManager[None]:
-        """In this context, drop weight pages soon after reading, if the text is long and passes use a packed copy.
+        """A context in which weight pages are released soon after they are read, for a long text and packed weights.
 
-        For a short text the trace is small, and rereading the file would take longer than the computation.
+        For a short text this does nothing: its trace is small, and reading the file again would take longer than the
+        computation.
         """
         long = size_in_bytes(self.config, count) > CAPTURE_LIMIT
         return released(self._source.values() if self.packed and long else ())
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
-        """Logits [pos, d_vocab] of rows of `ln_final.out` [pos, d_model], some positions at a time."""
+        """Logits [pos, d_vocab] for rows of `ln_final.out` [pos, d_model], computed a few positions at a time."""
         stop = stop or Stop()
         self.checkpoint.require_unchanged()
         out = np.empty((len(final), self.config.vocab_size), np.float32)
@@ -175,10 +185,10 @@ class Engine:
     ) -> Trace:
         """The forward pass over `ids`, with `edits` and under a `mask`, including the last position's logits.
 
-        `reuse` is an earlier trace: if it is of this model, the common prefix is not recomputed, nor, if it is the pass
-        without the edits, anything that these cannot change. With `everything` all tensors of a pass without edits come
-        from one full pass whatever their size. Raises as `run` does, and ModelError for edits of cells that do not
-        exist.
+        `reuse` is an earlier trace. If it is of the same model, the common prefix of both texts is not computed again;
+        if it is the pass without the edits, neither is anything that the edits cannot change. With `everything`, all
+        tensors of a pass without edits come from one full run, whatever their size. Raises as `run` does, and
+        ModelError for edits of cells that do not exist.
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
@@ -195,7 +205,7 @@ class Engine:
             final = captured["ln_final.out"]
         else:
             source = () if self.packed or len(ids) - shared <= CHUNK else self._source.values()
-            with released(source):  # a long text needs the memory
+            with released(source):  # a long text needs the memory that these pages take
                 captured, final = self._run_on(ids, reuse if shared else None, shared, stop)
         last = self.logits(final[-1:], stop)[0]
         return Trace(
@@ -211,10 +221,11 @@ class Engine:
     def _run_on(
         self, ids: tuple[int, ...], before: Trace | None, shared: int, stop: Stop
     ) -> tuple[Stitched, NDArray[np.float32]]:
-        """What a trace of `ids` keeps, `shared` positions of it from `before`; and `ln_final.out` of the last chunk.
+        """The tensors that a trace of `ids` stores, and `ln_final.out` of the last chunk.
 
-        A long text runs in chunks, each using the keys and values of those before it: the same sums as in one run,
-        except those that the causal mask discards. A stop takes effect sooner, and attention grids take less memory.
+        The first `shared` positions are taken from `before`. A long text runs in chunks, each using the keys and values
+        of those before it. That gives the same sums as a single run, except those that the causal mask discards. A stop
+        takes effect sooner, and attention grids take less memory.
         """
         while True:
             end = min(shared + CHUNK, len(ids))
@@ -240,10 +251,9 @@ class Engine:
     ) -> Iterator[NDArray[Any]]:
         """The named tensors of the full pass over `ids`, in the order of the table, all taken from the graph.
 
-        With `edits` or a `mask` the table is that of `tensor_table` with these, and every block is computed by itself.
-
-        A long text's pass is computed in pieces: what precedes the blocks, each block, and what follows, each from the
-        output of the piece before it; so only one block's tensors are in memory. Raises as `run` does.
+        With `edits` or a `mask` the table is `tensor_table` with these, and every block is computed separately. The
+        pass over a long text is computed in pieces (what precedes the blocks, each block, and what follows them), each
+        from the output of the previous piece, so that only one block's tensors are in memory. Raises as `run` does.
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
@@ -274,10 +284,10 @@ class Engine:
                     yield self.logits(found["ln_final.out"], stop)
                 else:
                     yield found[name] if name == "ln_final.out" else found.pop(name)
-            found.clear()  # free the memory for the next piece
+            found.clear()  # frees the memory for the next piece
 
     def _pieces(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[str], list[str]]]:
-        """The pass in pieces: (those of `names` in it, the tensors it starts from, those passed to the next piece)."""
+        """The pieces of a pass: (`names` that it computes, tensors that it needs, tensors that it passes on)."""
         pieces = [list(rows) for _, rows in groupby(self.table.values(), lambda row: row.layer)]
         last = max(n for n, rows in enumerate(pieces) if not {row.name for row in rows}.isdisjoint(names))
         given: list[str] = []
@@ -289,12 +299,12 @@ class Engine:
             given = left
 
     def empty_past(self) -> dict[str, NDArray[np.float32]]:
-        """The empty past, for the start of a text."""
+        """Past keys and values of length 0, for the start of a text."""
         nothing = np.zeros((self.config.n_head, 0, self.config.d_head), np.float32)
         return dict.fromkeys(past_inputs(self.config), nothing)
 
     def check_ids(self, ids: Sequence[int], past: int = 0) -> None:
-        """Raise ModelError if `ids` cannot follow `past` tokens: none given, outside the embedding, or too many."""
+        """Raise ModelError if `ids` cannot follow `past` tokens: there are none or too many, or one is out of range."""
         if not len(ids):
             raise ModelError("There is nothing to run: the prompt is empty; type at least one character.")
         for position, token in enumerate(ids):

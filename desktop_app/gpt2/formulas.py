@@ -1,8 +1,10 @@
-"""The formulas of the tensor table, each a `formula.Formula`: the only place where formulas are defined.
+"""The formulas of the tensor table, each a `formula.Formula`. Formulas are defined nowhere else.
 
 In a pattern, h is the head, i the row (a position), j the column, n the summation index, t the token. `compute` works
-on any slice of rows, and of heads where the operands have heads. GPT-2 is described in Radford et al. 2019, "Language
-Models are Unsupervised Multitask Learners", section 2.3, and attention in Vaswani et al. 2017, 3.2.
+on any slice of rows, and of heads where the operands have heads.
+
+Sources: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3 (GPT-2); Vaswani et al.
+2017, "Attention Is All You Need", section 3.2 (attention).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,11 +33,11 @@ _OF_ROW = ("i", 0)  # one number per row
 
 
 def multiplied(place: Place, x: Array) -> Array:
-    """The vectors [..., d] that a product with a matrix takes for `x`: `x` itself, or rounded in an int8 model."""
+    """The vectors [..., d] that are multiplied by a matrix: `x` itself or, in an int8 model, `x` rounded."""
     return rounded(x) if place.config.int8 else x
 
 
-# Tables
+# Rows of tables
 
 ROWS_OF_TABLE = Formula(
     compute=lambda _place, tokens, table: table[tokens],
@@ -81,11 +83,11 @@ SAME = Formula(
     numpy="a",
     numbers="{result}",
 )
-"""The value itself."""
+"""The input unchanged."""
 
 
 def given(cell: Pattern) -> Formula:
-    """The formula of an input that is computed from nothing else, like the typed ids: `cell` gives its axes."""
+    """The formula of an input that is not computed, like the typed ids; `cell` gives its axes."""
     return Formula(
         compute=lambda _place, a: a,
         emit=lambda nodes, _site, out, a: nodes.op("Identity", a, out=out),
@@ -210,7 +212,7 @@ AFFINE = Formula(
 
 def _heads(place: Place, x: Array, w: Array, b: Array) -> Array:
     flat = multiplied(place, x) @ w + b
-    # A single column, which belongs to one head, is [1, pos, 1].
+    # A single column, which belongs to one head, becomes [1, pos, 1].
     return flat.reshape(len(x), -1, min(place.config.d_head, flat.shape[1])).transpose(1, 0, 2)
 
 
@@ -243,7 +245,7 @@ def _projection(part: int) -> Formula:
 
 
 QUERY, KEY, VALUE = (_projection(part) for part in range(3))
-"""Queries, keys and values: a third of x . W_QKV + b_QKV, cut into heads: [head, pos, d_head]."""
+"""Queries, keys and values: each a third of x . W_QKV + b_QKV, split into heads: [head, pos, d_head]."""
 
 UNEMBED = Formula(
     compute=lambda place, x, w: multiplied(place, x) @ w.T,
@@ -280,11 +282,11 @@ SCALED = Formula(
     settings=lambda config, layer: {"divisor": config.score_divisor(layer)},
     constants=(("divisor", "divisor"),),
 )
-"""Scores over sqrt(d_head), and over layer + 1 where the config asks for it: [head, query, key]."""
+"""Scores over sqrt(d_head), if the config asks for it also over layer + 1: [head, query, key]."""
 
 
 def later_keys(rows: NDArray[np.int64], keys: int, first_key: int = 0) -> NDArray[np.bool_]:
-    """[query, key]: true where the key comes after the query, whose position is one of `rows`. Read-only."""
+    """[query, key]: true where the key comes after the query. `rows` are the positions of queries. Read-only."""
     return _later_keys(rows.tobytes(), keys, first_key)
 
 
@@ -354,7 +356,7 @@ def masked_by(mask: Mask) -> Formula:
 
 
 def softmax(m: Array) -> Array:
-    """exp(m - max) over its sum, along the last axis."""
+    """The softmax along the last axis: exp(m - max) over its sum."""
     raised = m - m.max(-1, keepdims=True)
     np.exp(raised, out=raised)
     raised /= raised.sum(-1, keepdims=True)
@@ -368,7 +370,7 @@ def _softmax_terms(letters: Letters, operands: Sequence[Array]) -> Mapping[str, 
 
 
 def _softmax_size(sizes: Sequence[Array], result: Array) -> Array:
-    # The error of a probability is that of its exponent, which is a difference of scores of this magnitude.
+    # The error of a probability is the error of its exponent, a difference of scores of this magnitude.
     largest = np.where(np.isfinite(sizes[0]), sizes[0], 0).max(-1, keepdims=True)
     return np.maximum(1.0, largest) * np.maximum(result, 1e-9)
 
@@ -420,7 +422,7 @@ JOIN_HEADS = Formula(
     settings=lambda config, _layer: {"d_model": config.n_embd},
     numbers="{result}",
 )
-"""Heads side by side: [pos, d_model]."""
+"""The heads' vectors side by side: [pos, d_model]."""
 
 # The MLP
 
@@ -438,4 +440,4 @@ ACTIVATION = Formula(
     },
     magnitude=first,
 )
-"""The config's activation function, elementwise."""
+"""The activation function that the config names, elementwise."""

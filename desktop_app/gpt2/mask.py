@@ -1,10 +1,12 @@
 """Attention masks by name: which keys a query sees, for all heads or for one, and how many query-key pairs result.
 
-Written as "window:16", "local:8+global:2", or with rules for single heads, "causal, 3.1=window:4" (block 3, head 1).
-A part "+first" keeps the first token visible. `causal` is GPT-2's own; of the others only `none` shows later tokens.
+A mask is written as "window:16" or "local:8+global:2", or with rules for single heads: "causal, 3.1=window:4" (block 3,
+head 1). A part "+first" keeps the first token visible. `causal` is GPT-2's mask. Of the others, only `none` lets a
+query see later tokens.
+
 Sources: Child et al. 2019, "Generating Long Sequences with Sparse Transformers" (strided); Beltagy et al. 2020,
-"Longformer" (window, global tokens); Sukhbaatar et al. 2019, "Adaptive Attention Span" (a window for each head);
-Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks" (the first token kept).
+"Longformer" (window, global tokens); Sukhbaatar et al. 2019, "Adaptive Attention Span" (a window for each head); Xiao
+et al. 2023, "Efficient Streaming Language Models with Attention Sinks" (the first token kept).
 """
 
 import re
@@ -29,16 +31,16 @@ MOST = 1_000_000
 """The largest number in a mask's name."""
 
 
-_KEPT = 1 << 21  # largest grid of hidden keys to cache, in cells
+_KEPT = 1 << 21  # cells of the largest grid of hidden keys that is cached
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of rule.
 
-    `seen` takes queries q, keys k and the rule's number n (None without one). `counts` takes the positions of queries,
-    the length of the text and n, and gives how many keys each query sees. `numpy` is `seen` as an expression in q and
-    k, `words` is `seen` in English. Under every kind but the one marked `later`, a query sees no key after itself.
+    `seen` takes queries q, keys k and the rule's number n (None if it has none). `counts` takes the positions of
+    queries, the length of the text and n, and returns how many keys each query sees. `numpy` is `seen` as an expression
+    in q and k, `words` is `seen` in English. Only under a kind marked `later` does a query see keys after itself.
     """
 
     seen: Callable[[Array, Array, int], Array]
@@ -85,7 +87,7 @@ KINDS: dict[str, Kind] = {
     ),
 }
 FIRST = "first"
-"""The name of global:1: the first token stays visible."""
+"""Another name for global:1, which keeps the first token visible."""
 
 _PART = re.compile(r"([a-z]+)(?::(\d{1,7}))?", re.ASCII)
 _HEAD = re.compile(r"(\d{1,3})\.(\d{1,3})\s*=(.*)", re.ASCII | re.DOTALL)
@@ -103,13 +105,13 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """What a query sees, as the end of a sentence."""
+        """What a query sees, in words that end a sentence."""
         first, *rest = (Phrase(KINDS[name].words, n) for name, n in self.parts)
         return reduce(lambda said, more: Phrase("{1} and {2}", said, more), rest, first)
 
     @property
     def numpy(self) -> str:
-        """Whether a query at q sees a key at k, as an expression."""
+        """A numpy expression for whether the query at q sees the key at k."""
         return " | ".join(f"({KINDS[name].numpy.format(n=n)})" for name, n in self.parts)
 
     @property
@@ -126,13 +128,13 @@ class Rule:
         return found
 
     def pairs(self, count: int) -> int:
-        """How many pairs of query and key one head computes in a text of `count` tokens."""
+        """The number of query-key pairs that one head computes in a text of `count` tokens."""
         if len(self.parts) == 1:
             (name, n), every = self.parts[0], np.arange(count, dtype=np.int64)
             return int(KINDS[name].counts(every, count, n).sum())
         if self.later:
             return count * count
-        # Start from the pairs of one part and add those of "global" parts that it does not contain.
+        # Start from the pairs of one part, and add those pairs of "global" parts that it does not contain.
         (name, n), *firsts = sorted(self.parts, key=lambda part: part[0] == "global")
         if any(other != "global" for other, _ in firsts):
             return sum(int(self.seen(np.arange(at, at + 1), np.arange(at + 1)).sum()) for at in range(count))
@@ -153,7 +155,7 @@ def _hidden(rule: Rule, queries: Array, keys: Array) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=4)
 def _kept_hidden(rule: Rule, queries: bytes, keys: bytes) -> NDArray[np.bool_]:
-    """The same, cached: each grid of a view and every block of a pass needs it."""
+    """`_hidden` for large grids, cached because each grid of a view and every block of a pass needs it."""
     hidden = ~rule.seen(np.frombuffer(queries, np.int64), np.frombuffer(keys, np.int64))
     hidden.flags.writeable = False
     return hidden
@@ -164,7 +166,7 @@ GPT2 = Rule(((CAUSAL, 0),))
 
 @dataclass(frozen=True)
 class Mask:
-    """The rule for all heads, and exceptions for single heads by (block, head)."""
+    """The rule for all heads, and the rules of single heads that differ, by (block, head)."""
 
     rule: Rule
     heads: tuple[tuple[tuple[int, int], Rule], ...] = ()
@@ -178,7 +180,7 @@ class Mask:
         return dict(self.heads).get((layer, head), self.rule)
 
     def own(self, layer: int) -> dict[int, Rule]:
-        """The rules of those heads of a block that have their own."""
+        """The rules of those heads of a block that have a rule of their own, by head."""
         return {head: rule for (block, head), rule in self.heads if block == layer}
 
     def hidden(self, config: Config, layer: int, queries: Array, keys: Array) -> NDArray[np.bool_]:
@@ -193,14 +195,14 @@ class Mask:
         return found
 
     def pairs(self, config: Config, count: int) -> float:
-        """Pairs of query and key that a head computes in a text of `count` tokens, on average over all heads."""
+        """The number of query-key pairs that a head computes in a text of `count` tokens, on average over all heads."""
         heads = config.n_layer * config.n_head
         own = sum(rule.pairs(count) for _, rule in self.heads)
         return (own + self.rule.pairs(count) * (heads - len(self.heads))) / heads
 
 
 def parse_mask(text: str, config: Config) -> Mask:
-    """The mask that `text` names. Raises ModelError naming the invalid part."""
+    """The mask that `text` describes. Raises ModelError that names the invalid part."""
     rule, heads = GPT2, dict[tuple[int, int], Rule]()
     for n, part in enumerate(text.split(",")):
         match = _HEAD.fullmatch(part.strip())
@@ -251,17 +253,20 @@ def mask_of(text: str, config: Config) -> Mask:
 
 
 def rules(mask: Mask) -> Iterator[Rule]:
-    """Every rule of a mask, the one for all heads first."""
+    """Every rule of a mask, beginning with the rule for all heads."""
     yield mask.rule
     for _, rule in mask.heads:
         yield rule
 
 
 def seen_by(mask: str, config: Config, layer: int, head: int, query: int, count: int) -> NDArray[np.bool_]:
-    """[key]: which keys of a text of `count` tokens a query of one head sees, under the mask of that name."""
+    """[key]: true where a query of one head sees the key, in a text of `count` tokens under the named mask."""
     return mask_of(mask, config).of(layer, head).seen(np.array([query]), np.arange(count))[0]
 
 
 def reach(mask: str, config: Config, layer: int, head: int, query: int, count: int) -> int:
-    """The length of a prefix of the keys with all that a query sees: up to itself, or all if it sees later ones."""
+    """The number of keys, counted from the first, that contain all keys a query sees.
+
+    That is up to the query itself, or all keys if the rule lets it see later ones.
+    """
     return count if mask_of(mask, config).of(layer, head).later else query + 1

@@ -1,9 +1,9 @@
-"""One safetensors file: its header checked to the byte, its tensors mapped, and a writer that streams.
+"""One safetensors file: a header checked byte by byte, memory-mapped tensors, and a writer that streams.
 
-The format (https://huggingface.co/docs/safetensors, "Format"): 8 bytes of little-endian header length, a JSON
-header of name -> {dtype, shape, data_offsets}, then the tensors end to end. It is read here rather than by the library
-because the arrays are mappings of the file, even bfloat16, which numpy has no type for; because any fault in a file is
-reported in one sentence that names it; and because a false offset must not lead outside the data.
+The format (https://huggingface.co/docs/safetensors, "Format"): 8 bytes of little-endian header length, a JSON header of
+name -> {dtype, shape, data_offsets}, then the tensors without gaps. Files are not read by the safetensors library, for
+three reasons: arrays are mappings of the file, even bfloat16, for which numpy has no type; any fault in a file is
+reported in one sentence that names the file; and a false offset must not lead outside the data.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from desktop_app.gpt2.files import regular, whole_file
 from desktop_app.gpt2.jsonfile import parse_json
 
 _HEADER_LIMIT = 8 << 20
-"""Bytes; GPT-2 XL's header has 60,000. The library accepts 100 million, whose JSON takes gigabytes and seconds."""
+"""Bytes. The header of GPT-2 XL has 60,000; the library accepts 100 million, whose JSON takes gigabytes and seconds."""
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -54,8 +54,8 @@ def _stamp(path: Path) -> tuple[int, int, int, int]:
 class SafetensorsFile:
     """A checked, memory-mapped safetensors file.
 
-    Raises `error` (ModelError by default) naming the file when the header is cut off, too large or not JSON, or when
-    tensors overlap, leave gaps, reach past the end or are not as long as shape and dtype say.
+    Raises `error` (ModelError by default), which names the file, if the header is incomplete, too large or not JSON, or
+    if tensors overlap, leave gaps, reach past the end or are not as long as shape and dtype say.
     """
 
     def __init__(self, path: Path, error: type[LogitscopeError] = ModelError) -> None:
@@ -116,7 +116,7 @@ class SafetensorsFile:
             raise error(f"{where} has the unknown dtype {str(dtype)[:40]!r}.")
         if not whole(shape) or len(shape) > 8 or not whole(offsets) or len(offsets) != 2:
             raise error(f"{where} has an impossible shape or offsets; the file is damaged.")
-        # The library multiplies in 64 bits, in order: a zero after an overflow does not undo it.
+        # The library multiplies in 64 bits, in this order: after an overflow, a zero does not make the product valid.
         if prod(length or 1 for length in shape) >= 1 << 48:
             raise error(f"{where} has the impossible shape {str(shape)[:80]}; the file is damaged.")
         start, stop = base + offsets[0], base + offsets[1]
@@ -132,7 +132,7 @@ class SafetensorsFile:
         return Entry(dtype, tuple(shape), start, stop)
 
     def require_unchanged(self) -> None:
-        """Raise ModelError if the file was written to since it was opened: the mapped numbers may have changed or gone.
+        """Raise ModelError if the file was written to since it was opened, since mapped numbers may have changed.
 
         Replacing the file by a rename, or deleting it, does no harm: the old contents stay mapped.
         """
@@ -146,7 +146,7 @@ class SafetensorsFile:
             )
 
     def is_as_sealed(self) -> bool:
-        """Whether the digest in the metadata fits the whole file, which is read; False if the file has none."""
+        """Whether the digest in the metadata matches the file, all of which is read; False if there is no digest."""
         length = int.from_bytes(self._data[:8].tobytes(), "little")
         head = self._data[: 8 + length].tobytes()
         seal = self.metadata.get(SEAL, "")
@@ -168,13 +168,13 @@ class SafetensorsFile:
 
 
 SEAL = "sha256"
-"""The metadata entry that holds the digest of the whole file, computed with the digest itself as zeros."""
+"""The metadata entry that holds the digest of the whole file, computed with zeros in place of the digest."""
 
 _UNSEALED = "0" * 64
 
 
 def _written(seal: str) -> bytes:
-    """A seal as written in the header; no other text can match it, as quotation marks in a text are escaped."""
+    """A seal as written in the header. No other text can match it, because quotation marks in texts are escaped."""
     return f'"{SEAL}":"{seal}"'.encode()
 
 
@@ -192,10 +192,10 @@ def write_safetensors(
 ) -> None:
     """Write tensors one after the other, so that only one need be in memory at a time.
 
-    `shapes` gives name -> (dtype, shape) in order (int64 and float32 are known), `arrays` yields the tensors in
-    the same order. The file appears under `path` only when it is whole. Raises ExportError.
+    `shapes` gives name -> (dtype, shape) in order (int64 and float32 are supported), and `arrays` yields the tensors in
+    the same order. The file appears under `path` only when it is complete. Raises ExportError.
 
-    If `sealed`, the metadata hold a digest of the whole file, which `is_as_sealed` verifies.
+    If `sealed`, the metadata contain a digest of the whole file, which `is_as_sealed` verifies.
     """
     header: dict[str, Any] = {"__metadata__": {**metadata, SEAL: _UNSEALED} if sealed else dict(metadata)}
     offset = 0

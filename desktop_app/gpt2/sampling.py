@@ -1,7 +1,8 @@
 """From logits to the next token in visible stages: temperature, top-k, top-p, renormalise, draw. Exact, in float64.
 
-Tokens are ranked once per position, by descending logit and ties to the lower id. Dividing by a temperature keeps
-that order, and so does every cut, so the kept tokens are always a prefix of the ranking: moving a slider never sorts.
+Tokens are ranked once per position, by descending logit; ties go to the lower id. Dividing by a temperature keeps that
+order, and so does each cut, so the tokens that survive are always a prefix of the ranking. Moving a slider therefore
+never sorts.
 """
 
 import math
@@ -29,7 +30,7 @@ class Sampling:
     """The user's settings. `top_k` = 0 and `top_p` = 1 switch these cuts off; `greedy` overrides both.
 
     Raises:
-        SamplingError: a field out of its range, named with the range.
+        SamplingError: a field out of its range; the message names the field and the range.
     """
 
     temperature: float = 1.0
@@ -45,7 +46,7 @@ class Sampling:
             self._check_type(name, (int, np.integer), "a whole number")
         if not isinstance(self.greedy, bool):
             raise SamplingError(f"greedy is {self.greedy!r:.40}; it must be true or false.")
-        # Each range states what is valid, so that NaN, which compares false with everything, is refused.
+        # Each condition states what is valid, so that NaN, for which every comparison is false, is refused.
         for name, is_right, needed in (
             (
                 "temperature",
@@ -79,15 +80,15 @@ class Fate(Enum):
 
 
 class Ranked:
-    """The logits of one position, sorted once.
+    """The logits of one position in descending order.
 
     Attributes:
-        order: [d_vocab] token ids, by descending logit, ties to the lower id.
+        order: [d_vocab] token ids, by descending logit; of equal logits the lower id comes first.
         logits: [d_vocab] float64, in that order.
     """
 
     def __init__(self, logits: npt.NDArray[np.floating]) -> None:
-        """Sorts `logits` [d_vocab] of any float dtype.
+        """Sort `logits` [d_vocab] of any float dtype.
 
         Raises:
             SamplingError: `logits` is not a single row of finite numbers.
@@ -122,23 +123,23 @@ class Ranked:
 
     @cached_property
     def probs(self) -> Floats:
-        """[d_vocab] softmax of the logits as they are (temperature 1), in ranked order."""
+        """[d_vocab] softmax of the logits at temperature 1, in ranked order."""
         weights, cumulative = self._weigh(1.0)
         return _frozen(weights / cumulative[-1])
 
     def tempered(self, temperature: float) -> tuple[Floats, Floats]:
         """exp((logits - largest) / temperature), [d_vocab] in ranked order, and its cumulative sums.
 
-        The last result is cached: while only top-k or top-p changes, nothing is exponentiated again.
+        The last result is cached, so that nothing is exponentiated again while only top-k or top-p changes.
         """
-        last = self._last_tempered  # read once: another thread may replace it
+        last = self._last_tempered  # read only once, because another thread may replace it
         if last is None or last[0] != temperature:
             last = (temperature, *self._weigh(temperature))
             self._last_tempered = last
         return last[1:]
 
     def _weigh(self, temperature: float) -> tuple[Floats, Floats]:
-        # The largest exponent is 0, so nothing overflows; what is far below correctly underflows to 0.
+        # The largest exponent is 0, so nothing overflows; far smaller terms underflow to 0, which is correct.
         weights = np.exp((self.logits - self.logits[0]) / temperature)
         return _frozen(weights), _frozen(np.cumsum(weights))
 
@@ -147,8 +148,8 @@ class Ranked:
 class Stages:
     """Every stage of sampling at one position. All arrays are float64, read-only and in ranked order.
 
-    With `greedy`, top-k and top-p do not apply (transformers skips them too when it does not sample): every token
-    survives them, and the last stage keeps rank 0 alone.
+    With `greedy`, top-k and top-p do not apply, as in transformers: every token survives them, and the last stage keeps
+    rank 0 alone.
     """
 
     ranked: Ranked
@@ -160,20 +161,20 @@ class Stages:
     probs_scaled: Floats
     """[d_vocab] softmax after temperature."""
     n_top_k: int
-    """How many tokens survive top-k: exactly k; among equal logits at the edge the lower ids survive."""
+    """How many tokens survive top-k: exactly k. If logits are equal at the boundary, lower ids survive."""
     probs_top_k: Floats
     """[n_top_k] renormalised after top-k."""
     cumulative: Floats
-    """[n_top_k] running sum of `probs_top_k`, each token included; it is compared with top-p."""
+    """[n_top_k] running sum of `probs_top_k`, including each token itself; it is compared with top-p."""
     n_kept: int
     """How many tokens survive every stage, at least 1."""
     final: Floats
     """[n_kept] the probabilities to draw from, with sum 1."""
     cumulative_final: Floats
-    """[n_kept] running sum of `final`; the last is exactly 1."""
+    """[n_kept] running sum of `final`; the last number is exactly 1."""
 
     def fate(self, rank: int) -> Fate:
-        """The fate of the token at `rank`."""
+        """Whether the token at `rank` survives or is cut, and by which stage."""
         self._check_rank(rank)
         if rank < self.n_kept:
             return Fate.KEPT
@@ -187,13 +188,13 @@ class Stages:
         return float(self.final[rank]) if rank < self.n_kept else 0.0
 
     def landing(self, u: float) -> int:
-        """The rank whose interval holds `u` in [0, 1); its probability is never zero."""
+        """The rank whose interval contains `u`, which is in [0, 1). The probability of that rank is never zero."""
         if not 0 <= u < 1:
             raise SamplingError(f"A draw lands at a number from 0 up to but not including 1, not at {u}.")
         return int(np.searchsorted(self.cumulative_final, u, side="right"))
 
     def interval(self, rank: int) -> tuple[float, float]:
-        """The part [low, high) of [0, 1) in which a draw lands on `rank`; empty for a token that was cut."""
+        """The part [low, high) of [0, 1) in which a draw selects `rank`; empty for a token that was cut."""
         self._check_rank(rank)
         if rank >= self.n_kept:
             return 1.0, 1.0
@@ -207,11 +208,12 @@ class Stages:
 
 
 def stages(ranked: Ranked, sampling: Sampling) -> Stages:
-    """Runs every stage, in the order and with the semantics of transformers' logits processors.
+    """The result of every stage, in the order and with the semantics of transformers' logits processors.
 
-    Temperature divides the logits. Top-k keeps the k highest. Top-p (Holtzman et al. 2019, section 3.1) keeps, on the
-    distribution renormalised after top-k, each token before which less than `top_p` of the mass lies: the token
-    that crosses the line stays, and at least one does. The rest is renormalised.
+    Temperature divides the logits. Top-k keeps the k highest. Top-p (Holtzman et al. 2019, section 3.1) works on the
+    distribution renormalised after top-k. It keeps each token for which the probabilities of all more probable tokens
+    add up to less than `top_p`: the token that crosses the line is kept, and at least one token is. The rest is
+    renormalised.
     """
     weights, sums = ranked.tempered(sampling.temperature)
     d_vocab = len(ranked)
@@ -223,7 +225,7 @@ def stages(ranked: Ranked, sampling: Sampling) -> Stages:
     if sampling.greedy:
         n_kept = 1
     elif sampling.top_p < 1:
-        # The first token at which the running sum reaches top_p is the crossing one.
+        # The crossing token is the first at which the running sum reaches top_p.
         n_kept = int(np.searchsorted(cumulative, sampling.top_p, side="left")) + 1
     probs_scaled = _frozen(weights / sums[-1])
     return Stages(
@@ -242,10 +244,11 @@ def stages(ranked: Ranked, sampling: Sampling) -> Stages:
 
 
 def uniform(seed: int, n: int) -> float:
-    """The number in [0, 1) that draw number `n` (from 0) uses: the same on every machine and in every version.
+    """The number in [0, 1) for draw number `n` (from 0): the same on every machine and in every version.
 
-    The first 64-bit word of Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), a
-    function of key and counter with no state, with key (seed, 0) and counter n + 1; its upper 53 bits / 2**53.
+    It is made of the upper 53 bits of the first 64-bit word of Philox4x64-10 with key (seed, 0) and counter n + 1,
+    divided by 2**53 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). Philox is a function of key
+    and counter without state.
 
     Raises:
         SamplingError: `n` is negative, or the seed is out of range.
@@ -254,13 +257,13 @@ def uniform(seed: int, n: int) -> float:
         raise SamplingError(f"seed is {seed}; it must be from 0 to {MAX_SEED}.", option="seed")
     if not 0 <= n <= MAX_SEED:
         raise SamplingError(f"Draws are numbered from 0, not {n}.")
-    # numpy increments the counter before it generates; raw bits are stable across its versions.
+    # numpy increments the counter before it generates a word. Raw words are stable across numpy's versions.
     word = int(np.random.Philox(key=seed, counter=n).random_raw())
     return math.ldexp(word >> 11, -53)
 
 
 def _descending(logits: npt.NDArray[np.floating]) -> Ids:
-    """The ids by descending logit, ties by ascending id: the only sort for a position."""
+    """The ids by descending logit, ties by ascending id. This is the only sort for a position."""
     return np.argsort(-logits, kind="stable")
 
 

@@ -1,4 +1,4 @@
-"""onnxruntime sessions whose weights are a checkpoint's own arrays, and `Stop`, which ends their work from outside."""
+"""onnxruntime sessions that use a checkpoint's arrays as weights, and `Stop`, which cancels their work."""
 
 import tempfile
 import threading
@@ -22,7 +22,7 @@ from desktop_app.gpt2.provider import CPU, chosen, providers
 
 
 class Stop:
-    """Ends loading and running from another thread. Make one for each request, and give it to all calls for that."""
+    """Cancels loading and running from another thread. Create one for each request, and pass it to all calls for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Stop:
         self._wanted = False
 
     def set(self) -> None:
-        """Stop running passes and loading sessions at once, and any later ones before they start."""
+        """Cancel running passes and loading sessions now, and any later ones before they start."""
         with self._lock:
             self._wanted = True
             for end in self._on_set:
@@ -38,20 +38,21 @@ class Stop:
 
     @property
     def wanted(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether `set` was called."""
         return self._wanted
 
     def check(self) -> None:
-        """Raise Cancelled if a stop was asked for."""
+        """Raise Cancelled if `set` was called."""
         if self._wanted:
             raise Cancelled("Stopped.")
 
     def run(
         self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any], *, shrink: bool = False
     ) -> list[Any]:
-        """`session.run`, until `set` is called. Raises Cancelled if it was, ModelError if onnxruntime cannot run it.
+        """The outputs of `session.run`, which `set` interrupts.
 
-        With `shrink` the memory that the session keeps for its next run is returned to the system.
+        With `shrink`, the memory that the session keeps for its next run is returned to the system. Raises Cancelled on
+        a stop, ModelError if onnxruntime cannot run the graph.
         """
         options = ort.RunOptions()
         if shrink:
@@ -60,7 +61,7 @@ class Stop:
             return list(session.run(list(names), feeds, options))
 
     def load(self, model: bytes | str, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
-        """A session on `model` (a graph, or its path); `set` interrupts the loading. Raises as `run` does."""
+        """A session for `model` (a graph, or its path); `set` interrupts the loading. Raises as `run` does."""
         with self._ended_by(lambda: options.set_load_cancellation_flag(True), "load"):
             return ort.InferenceSession(model, options, providers=list(providers))
 
@@ -71,7 +72,7 @@ class Stop:
             self._on_set.add(end)
         try:
             yield
-        except Exception as reason:  # onnxruntime's own classes; which one a termination raises is not documented
+        except Exception as reason:  # onnxruntime's classes; it does not document which one a termination raises
             self.check()
             raise ModelError(f"onnxruntime could not {what} the model: {str(reason)[:300]}") from reason
         finally:
@@ -91,7 +92,7 @@ def make_session(
     fuse: bool = True,
     threads: int = 0,
 ) -> ort.InferenceSession:
-    """A session on a checkpoint, made by `session_of`: not packed, on the CPU, it takes little time and few megabytes.
+    """A session for a checkpoint, made by `session_of`; unpacked and on the CPU, it takes little time and memory.
 
     `body`, `head`, `only` and `given` determine what it computes, as in `build_graph`.
     """
@@ -111,21 +112,22 @@ def session_of(
     threads: int = 0,
     arena: bool = True,
 ) -> ort.InferenceSession:
-    """A session of a graph with the checkpoint's weights.
+    """A session for a graph with the checkpoint's weights.
 
-    On the CPU float32 weights are used in place, not copied, unless `packed` copies the matrices into the fastest
-    layout. Weights rounded to int8 are always packed, and other providers read all weights from a temporary file.
-    Without `fuse` onnxruntime does not optimize the graph, so that a tensor has the same bits whichever others are
-    outputs. The session runs on `threads` threads, or on all cores if that is 0. Without an `arena` no memory is kept
-    for the next run. Raises Cancelled if `stop` was set, ModelError if the temporary file cannot be written.
+    On the CPU, float32 weights are used in place, not copied, unless `packed` copies the matrices into the fastest
+    memory layout. Weights rounded to int8 are always packed. Other providers read all weights from a temporary file.
+
+    Without `fuse`, onnxruntime does not optimize the graph, so that a tensor has the same bits whichever other tensors
+    are outputs. The session runs on `threads` threads, or on all cores if that is 0. Without an `arena`, no memory is
+    kept for the next run. Raises Cancelled if `stop` was set, ModelError if the temporary file cannot be written.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    # Idle threads must not burn a laptop's battery.
+    # Idle threads must not use up a laptop's battery.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without an arena, page faults on returned memory would take a third of the time of a pass that is traced.
+    # Without an arena, page faults on memory returned to the system take a third of the time of a traced pass.
     options.enable_cpu_mem_arena = arena
     if not packed and not checkpoint.config.int8:
         options.add_session_config_entry("session.disable_prepacking", "1")
@@ -143,7 +145,8 @@ def session_of(
         for name, value in values.items():
             options.add_initializer(name, value)
     # onnxruntime requires the external data file to exist even if it reads nothing from it. On the CPU it reads only
-    # the rounded weights, packs them and frees what it read, so that one copy is in memory. Other providers read all.
+    # the rounded weights, packs them and frees what it read, so that one copy is in memory. Other providers read all
+    # weights.
     clear_leftovers(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=unfinished_name(""), ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / PLACEHOLDER
@@ -154,19 +157,19 @@ def session_of(
             source = str(path.parent / "model.onnx")
             Path(source).write_bytes(model.SerializeToString())
         session = stop.load(source, options, providers())
-    session.values = values  # onnxruntime holds raw pointers to them, so they must live as long
+    session.values = values  # onnxruntime holds raw pointers to these arrays, so they must live as long as the session
     return session
 
 
 def _write_data(
     path: Path, tensors: Sequence[onnx.TensorProto], weights: Mapping[str, NDArray[Any]], stop: Stop
 ) -> None:
-    """Write the data of `tensors` into the file `path`, and record in each its offset and length."""
+    """Write the data of `tensors` into the file `path`, and set offset and length in each tensor."""
     try:
         with path.open("wb") as file:
             for tensor, array in zip(tensors, _arrays([t.name for t in tensors], weights), strict=True):
                 stop.check()
-                file.seek(-file.tell() % 4096, 1)  # where a memory mapping may begin
+                file.seek(-file.tell() % 4096, 1)  # the next offset at which a memory mapping may begin
                 data = np.ascontiguousarray(array)
                 for key, value in (("offset", file.tell()), ("length", data.nbytes)):
                     tensor.external_data.add(key=key, value=str(value))
@@ -176,7 +179,7 @@ def _write_data(
 
 
 def _arrays(names: Iterable[str], weights: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """The data of initializers. A weight's codes and scales must be adjacent in `names`: it is then rounded once."""
+    """The data of initializers. A weight's codes and scales must be adjacent in `names`, so that it is rounded once."""
     made: dict[str, NDArray[Any]] = {}
     for name in names:
         if isinstance(weights, RoundedWeights) and name not in weights and name not in made:

@@ -1,6 +1,6 @@
-"""Differences between Linux, macOS and Windows, all handled here; no other module checks which system it runs on.
+"""Differences between Linux, macOS and Windows. No other module checks which system it runs on.
 
-This module imports only the standard library, since `launch.py`, which may run without any packages, uses it too.
+This module imports only the standard library, because `launch.py`, which may run without any packages, uses it too.
 """
 
 import configparser
@@ -20,7 +20,7 @@ from pathlib import Path, PureWindowsPath
 
 _NICE = 10
 _ARENA_MAX = -8  # glibc's M_ARENA_MAX
-_TRIES, _PAUSE = 20, 0.05  # one second in all
+_TRIES, _PAUSE = 20, 0.05  # retries of a refused move, and seconds between them: one second in all
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
 
 
@@ -35,7 +35,7 @@ def is_root() -> bool:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     else:  # noqa: RET505 - after a bare `if`, mypy calls the rest unreachable on Linux
@@ -43,30 +43,30 @@ def usable_cores() -> int:
 
 
 def give_way() -> None:
-    """Lower this process's priority, where the system can do that."""
+    """Lower this process's priority, where the system allows it."""
     if sys.platform != "win32":
         os.nice(_NICE)
 
 
 def release_pages(mapping: mmap.mmap) -> None:
-    """Let the system reclaim a mapped file's pages now; Windows does so by itself when it needs memory."""
+    """Let the system reclaim a mapped file's pages now. Windows does so by itself when it needs memory."""
     if sys.platform != "win32":
         mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def give_back_memory() -> None:
-    """Give the system the freed memory that the C library still keeps; only glibc needs the call."""
+    """Return memory that was freed, but that the C library still holds, to the system; only glibc needs the call."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
 
 
 def share_one_heap() -> None:
-    """Let all threads allocate from one heap; call it before the first of them starts.
+    """Let all threads allocate from one heap. Call it before the first thread starts.
 
-    By default glibc gives threads heaps of their own, up to eight for each core. Each grows to the most that its
-    threads ever held, and a few kilobytes still in use keep much of it: windows opened and closed took ever more memory
-    though none of it was in use.
+    By default glibc gives threads separate heaps, up to eight per core. A heap stays as large as the most that its
+    threads ever used, as long as a few kilobytes of it are in use. So memory grew with each window that was opened and
+    closed.
     """
     setting = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if setting is not None:
@@ -118,7 +118,7 @@ def _gnome_stands_still() -> bool:
 def closing_signals() -> tuple[signal.Signals, ...]:
     """The signals that ask a program to end: SIGINT (Ctrl+C), SIGTERM, and the closing of its terminal.
 
-    A signal that is ignored (nohup) is left out: the user who started the program wants it ignored.
+    A signal that is ignored (as under nohup) is left out, because whoever started the program wants it ignored.
     """
     if sys.platform == "win32":
         third = signal.SIGBREAK
@@ -134,7 +134,7 @@ def is_plainly_a_path(text: str) -> bool:
 
 
 def why_no_file(name: str) -> str:
-    """Why the system does not allow this file name; "" if it does. Windows treats some names as devices or streams."""
+    """Why the system refuses this file name; "" if it accepts it. Windows reserves names for devices or streams."""
     return _why_windows_has_no(name) if sys.platform == "win32" else ""
 
 
@@ -150,8 +150,8 @@ def _why_windows_has_no(name: str) -> str:
 def put_in_place(made: Path, final: Path) -> None:
     """Move a finished file to `final`, replacing any file there.
 
-    Windows refuses that while any program has the old file open, as a virus scanner does for a moment: the move is
-    retried for a second. Raises OSError.
+    Windows refuses to replace a file while any program has it open, as a virus scanner does for a moment. Therefore the
+    move is retried for a second. Raises OSError.
     """
     for left in reversed(range(_TRIES if sys.platform == "win32" else 1)):
         try:
@@ -174,17 +174,17 @@ def why_not_written(reason: OSError) -> str:
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Processes that this thread starts in this context receive neither Ctrl+C nor their terminal's hang-up signal.
+    """In this context, processes that this thread starts receive neither Ctrl+C nor their terminal's hang-up signal.
 
     A terminal signals every process that runs in it; the parent receives the signal and ends its workers itself.
-    Windows cannot block signals, so workers receive them there too.
+    Windows cannot block signals, so workers receive them there.
     """
     if sys.platform == "win32":
         yield
     else:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
-            # multiprocessing starts this helper before its first worker, and unblocks Ctrl+C as it does.
+            # multiprocessing starts this helper before its first worker, and that unblocks Ctrl+C.
             resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             yield

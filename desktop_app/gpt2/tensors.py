@@ -22,8 +22,9 @@ from desktop_app.gpt2.weights import UNEMBEDDING, expand
 class TensorSpec:
     """One tensor. `{L}` stands for the block's number in `name` and `inputs`.
 
-    `inputs` are tensors and weights, in the order in which the formula reads them; `written` is the formula in the
-    notation of papers. `kept` marks what a trace holds when it cannot hold everything: the rest is derived from it.
+    `inputs` are tensors and weights, in the order in which the formula reads them. `written` is the formula in the
+    notation of papers. A trace that cannot store everything stores the tensors marked `kept` and derives the others
+    from them.
     """
 
     name: str
@@ -45,7 +46,7 @@ class TensorSpec:
         return 1 if self.per_head else 0
 
     def shape(self, config: Config, rows: int, keys: int | None = None) -> tuple[int, ...]:
-        """Shape for `rows` positions that attend to `keys` positions (by default the same number)."""
+        """The shape for `rows` positions that attend to `keys` positions, by default the same number."""
         lengths = {"pos": rows, "query": rows, "key": rows if keys is None else keys}
         return tuple(lengths.get(axis, config.size(axis, 0)) for axis in self.axes)
 
@@ -241,9 +242,10 @@ _OUTPUT = (
 
 @dataclass(frozen=True)
 class Tensor:
-    """One row of the table for one model: full name, block (None outside), spec, full names of its inputs.
+    """One row of the table for one model: full name, block (None outside blocks), spec, full names of its inputs.
 
-    From the inputs in `whole` (keys, values, weights) a row of the result also reads other rows, from the rest its own.
+    Of the inputs in `whole` (keys, values, weights), a row of the result also reads other rows; of the other inputs, it
+    reads only the row of its own position.
     """
 
     name: str
@@ -259,7 +261,7 @@ class Tensor:
 
     @property
     def editable(self) -> bool:
-        """Whether a pass can be edited here."""
+        """Whether this tensor can be edited."""
         return self.spec.name.removeprefix(_B) in EDITABLE
 
 
@@ -279,11 +281,11 @@ EDITABLE = (
     *("embed", "resid_pre", "attn.q", "attn.k", "attn.v", "attn.scaled", "attn.z", "attn_out", "resid_mid", "mlp.post"),
     "mlp_out",
 )
-"""The tensors at which a pass can be edited; names within blocks lack the prefix `blocks.L.`."""
+"""The tensors that can be edited; names within blocks lack the prefix `blocks.L.`."""
 
 
 def _edited(row: Tensor) -> Iterator[Tensor]:
-    """The rows of the table for an edited tensor: its value before, keep, put, and the result."""
+    """The rows of the table for an edited tensor: its value before the edit, keep, put, and the result."""
     spec, name = row.spec, row.name
     before = replace(spec, meaning=f"{spec.meaning}, before the edit", kept=False)
     yield replace(row, name=f"{name}.before", spec=before)
@@ -298,7 +300,7 @@ def _edited(row: Tensor) -> Iterator[Tensor]:
 
 
 def _under(mask: str, config: Config, row: Tensor) -> Tensor:
-    """A row of the table under the mask `mask`, other than GPT-2's."""
+    """A row of the table under a `mask` other than GPT-2's."""
     if row.spec.name == _B + "attn.masked":
         written = f"−∞ where the mask {mask} hides j from i, else the scaled score"
         formula = f.masked_by(mask_of(mask, config))
@@ -312,10 +314,10 @@ def _under(mask: str, config: Config, row: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def tensor_table(config: Config, edited: frozenset[str] = frozenset(), mask: str = CAUSAL) -> Mapping[str, Tensor]:
-    """Name -> row, in the order of the forward pass, for a model of this config.
+    """Name -> row, in the order of the forward pass, for a model with this config.
 
-    Each edited tensor X has rows for its value before (`X.before`, by X's own formula), `X.keep` and `X.put`, and is
-    computed from them. A `mask` other than GPT-2's determines what is hidden.
+    Each edited tensor X has rows for its value before the edit (`X.before`, with X's formula), for `X.keep` and for
+    `X.put`, and is computed from them. A `mask` other than GPT-2's determines which keys are hidden.
     """
     if mask != CAUSAL:
         plain = tensor_table(config, edited)
@@ -340,7 +342,7 @@ def tensor_table(config: Config, edited: frozenset[str] = frozenset(), mask: str
 
 
 def past_of(layer: int) -> dict[str, str]:
-    """The graph's inputs for a block's past keys and values -> the tensors that hold the new ones."""
+    """The graph's inputs for a block's past keys and values -> the tensors that hold the new keys and values."""
     return {f"past.{layer}.{part}": f"blocks.{layer}.attn.{part[0]}" for part in ("key", "value")}
 
 
@@ -351,7 +353,7 @@ def past_inputs(config: Config) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def size_in_bytes(config: Config, positions: int, keys: int | None = None, *, kept_only: bool = False) -> int:
-    """Bytes of a pass over `positions` tokens: every tensor but the logits, or only those marked `kept`.
+    """The bytes of a pass over `positions` tokens: every tensor except the logits, or only those marked `kept`.
 
     The tokens attend to `keys` positions, by default the same number.
     """

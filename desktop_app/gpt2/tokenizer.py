@@ -1,4 +1,4 @@
-"""Text to tokens and back: GPT-2's byte-level BPE, with each token's span, its display form and its merges."""
+"""Text to tokens and back: GPT-2's byte-level BPE, with the span, the display form and the merges of each token."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +22,9 @@ _NO_TOKEN = "\ufffd".encode()
 
 @dataclass(frozen=True)
 class Encoding:
-    """The tokens of a text. `spans[i]` is the [start, end) range of characters of which token i holds bytes.
+    """The tokens of a text. `spans[i]` is the [start, end) range of the characters whose bytes token i holds.
 
-    Tokens that share a character (each holding some of its bytes) have overlapping spans.
+    If tokens share a character, each holding some of its bytes, their spans overlap.
     """
 
     ids: tuple[int, ...]
@@ -33,7 +33,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class MergeStep:
-    """One of the merges that build a token from single bytes."""
+    """One of the merges by which a token is built from single bytes."""
 
     pieces: tuple[str, ...]
     """Display labels of all pieces after this merge."""
@@ -42,19 +42,19 @@ class MergeStep:
     at: int
     """Index in `pieces` of the piece that the merge made."""
     rank: int
-    """The merge's rank, its line in merges.txt counted from 0: of all possible merges, the lowest rank comes first."""
+    """The merge's rank: its line in merges.txt, counted from 0. The merge with the lowest rank is applied first."""
 
 
 class Tokenizer:
-    """A byte-level BPE tokenizer; ids equal those of transformers' GPT2TokenizerFast. Immutable once built."""
+    """A byte-level BPE tokenizer; its ids equal those of transformers' GPT2TokenizerFast. Immutable once built."""
 
     def __init__(self, vocabulary: Vocabulary, *, vocab_size: int | None = None) -> None:
-        """Builds the tokenizer; `vocab_size` is the number of rows of the embedding, if known.
+        """Build the tokenizer; `vocab_size` is the number of rows of the embedding, if known.
 
         Raises:
-            TokenizerError: the library refuses the vocabulary.
+            TokenizerError: the tokenizers library refuses the vocabulary.
         """
-        # A token that transformers assumes, though no file names it, is known only if the model has a row for it.
+        # A token that no file names but transformers assumes exists only if the model has a row for it.
         rows = {*vocabulary.ids.values(), *range(len(vocabulary.ids), vocab_size or 0)}
         added = [token for token in vocabulary.added if not token.assumed or token.id in rows]
         tokens = {number: bytes_of(token) for token, number in vocabulary.ids.items()}
@@ -67,7 +67,7 @@ class Tokenizer:
             self._splitter = _splitter(added, split_special=vocabulary.split_special) if added else None
             self._library = _Library(models.BPE(dict(vocabulary.ids), list(vocabulary.merges)))
             self._library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-        # In a character vocabulary an entry may be a character that elsewhere stands for a byte.
+        # In a character vocabulary, an entry may be a character that stands for a byte in the byte alphabet.
         self._spelled = {
             byte for byte, char in enumerate(BYTE_ALPHABET) if tokens.get(vocabulary.ids.get(char, -1)) == bytes([byte])
         }
@@ -78,7 +78,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path, *, vocab_size: int | None = None) -> "Tokenizer":
-        """Reads the tokenizer's files of a checkpoint folder, as `read_vocabulary` says.
+        """The tokenizer of a checkpoint folder, read as `read_vocabulary` says.
 
         Raises:
             TokenizerError: files that are missing, malformed, or of another kind of tokenizer.
@@ -87,13 +87,16 @@ class Tokenizer:
 
     @classmethod
     def without_text(cls, reason: str, vocab_size: int) -> "Tokenizer":
-        """The tokenizer of a model without a usable one: it knows tokens by id, and refuses text with `reason`."""
+        """A tokenizer for a model whose own is missing or unusable: it knows tokens by id only.
+
+        It refuses to encode text, with the sentence `reason`.
+        """
         bare = cls(Vocabulary({}, ()), vocab_size=vocab_size)
         bare._reason = reason
         return bare
 
     def cuts_like(self, other: "Tokenizer") -> bool:
-        """Whether `other` has the same tokens under the same ids, and tokenizes every text alike."""
+        """Whether `other` has the same tokens with the same ids and splits every text in the same way."""
         mine, theirs = self._vocabulary, other._vocabulary
         same = (mine.ids, mine.merges, mine.normalizers, mine.split_special) == (
             theirs.ids,
@@ -115,7 +118,7 @@ class Tokenizer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences for a user who types a text, on what this tokenizer does differently."""
+        """Sentences for a user who types a text, about where this tokenizer differs from GPT-2's."""
         if self._reason:
             return (f"{self._reason.removesuffix('.')}; tokens are shown by their ids.",)
         if not (rowless := self.rowless):
@@ -128,13 +131,13 @@ class Tokenizer:
 
     @property
     def eos_id(self) -> int | None:
-        """The id of the token that ends a text according to the tokenizer's files; None if there is none with a row."""
+        """The id of the end-of-text token named by the tokenizer's files; None if there is none, or it has no row."""
         end = self._vocabulary.end
         return end if end in self._added and end < self._id_limit else None
 
     @property
     def first(self) -> tuple[int, ...]:
-        """The ids that a text may begin with, like that of `<s>` or `<|endoftext|>`; empty where a row is missing."""
+        """The ids that a text may begin with, like that of `<s>` or `<|endoftext|>`; empty if one has no row."""
         first = self._vocabulary.first
         return first if all(number in self._added and number < self._id_limit for number in first) else ()
 
@@ -145,31 +148,32 @@ class Tokenizer:
 
     @property
     def prefix_space(self) -> bool:
-        """Whether a text gets a leading space unless it has one, according to the tokenizer's files."""
+        """Whether a space is put in front of a text that has none, according to the tokenizer's files."""
         return self._vocabulary.prefix_space
 
     @property
     def has_space(self) -> bool:
-        """Whether a space can be encoded, and so can be put in front of a text."""
+        """Whether a space can be encoded, so that one can be put in front of a text."""
         return 0x20 in self._spelled
 
     def is_special(self, token_id: int) -> bool:
-        """Whether the id is of a special token, matched as a whole and never made by merging."""
+        """Whether this is the id of a special token, which is matched as a whole and never made by merging."""
         return token_id in self._added and self._added[token_id].special
 
     def is_added(self, token_id: int) -> bool:
-        """Whether the id is of an added token, special or not, which no merges produce."""
+        """Whether this is the id of an added token, special or not, which no merges produce."""
         return token_id in self._added
 
     def encode(self, text: str, *, prefix_space: bool = False) -> Encoding:
-        """Cuts `text` into tokens. Added tokens such as `<|endoftext|>` typed in it are found as whole strings.
+        """The tokens of `text`. Added tokens such as `<|endoftext|>` are recognised when typed as whole strings.
 
-        With `prefix_space` the text, and what follows an added token, gets a space in front unless it has one, or the
-        vocabulary has none. That space is not in the text, so a token of nothing else has an empty span.
+        With `prefix_space`, a space is put in front of the text, and of what follows an added token, unless there is
+        one already or the vocabulary has none. That space is not part of the text, so a token that consists of it alone
+        has an empty span.
 
         Raises:
-            TokenizerError: a lone surrogate, a character that a vocabulary without all bytes cannot spell, a text that
-                the tokenizer's normalizer would change, or a token without a row in the embedding.
+            TokenizerError: a lone surrogate; a character that a vocabulary without all bytes cannot encode; a text that
+                the tokenizer's normalizer would change; or a token without a row in the embedding.
         """
         try:
             text.encode()
@@ -199,15 +203,15 @@ class Tokenizer:
         return Encoding(tuple(ids), tuple(spans))
 
     def least_tokens(self, text: str) -> int:
-        """A lower bound for the number of tokens of `text`, from its length alone and the length of the longest token.
+        """A lower bound on the number of tokens of `text`, from the text's length and that of the longest token.
 
-        0 where an added token absorbs any number of spaces around it.
+        It is 0 if an added token absorbs any number of spaces around it.
         """
         return -(-len(text.encode(errors="surrogatepass")) // self._longest) if self._longest else 0
 
     @cached_property
     def _longest(self) -> int:
-        """Bytes of the longest token; 0 if some token absorbs any number of spaces."""
+        """The number of bytes of the longest token; 0 if some token absorbs any number of spaces."""
         endless = any(token.lstrip or token.rstrip for token in self._added.values())
         return 0 if endless else max(map(len, self._bytes.values()), default=0)
 
@@ -222,9 +226,9 @@ class Tokenizer:
             )
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the tokens: their bytes joined and read as UTF-8, with U+FFFD for invalid bytes.
+        """The text of the tokens: their bytes joined and decoded as UTF-8, with U+FFFD for invalid bytes.
 
-        Special tokens give their own text; an id without a token gives U+FFFD too.
+        A special token stands for its text. An id without a token gives U+FFFD.
         """
         return b"".join(self._bytes.get(number, _NO_TOKEN) for number in ids).decode("utf-8", errors="replace")
 
@@ -245,7 +249,8 @@ class Tokenizer:
     def merge_steps(self, token_id: int) -> tuple[MergeStep, ...]:
         """The merges that build a token from bytes, in order: the lowest rank first, then the leftmost pair.
 
-        Empty for single bytes, added tokens, ids without a token, and the rare entry that no merges produce.
+        Empty for single bytes, added tokens, ids without a token, and the rare entry that no sequence of merges
+        produces.
         """
         if token_id in self._added or token_id not in self._bytes:
             return ()
@@ -266,8 +271,9 @@ class Tokenizer:
     def find(self, text: str) -> list[int]:
         """The ids that the user may mean by `text`, likeliest first; empty if there are none.
 
-        Takes `#1234` or `id 1234`; a quoted form like `' Paris'`, matched exactly; or plain text: that token, the same
-        with a space in front, a label copied from the screen, or else the first token of the text.
+        The text may be `#1234` or `id 1234`; a quoted form like `' Paris'`, matched exactly; or plain text. Plain text
+        means the token with that text, the same with a leading space, a label copied from the screen, or else the first
+        token of the text.
         """
         try:
             plain = [form.encode() for form in (text, " " + text, display.typed(text)) if text]
@@ -288,7 +294,8 @@ class Tokenizer:
 
     @cached_property
     def _by_bytes(self) -> dict[bytes, int]:
-        return {data: number for number, data in self._bytes.items()}  # added tokens come last, and take precedence
+        # added tokens come last, so that they take precedence
+        return {data: number for number, data in self._bytes.items()}
 
     @cached_property
     def _entries(self) -> dict[int, str]:
@@ -299,7 +306,7 @@ class Tokenizer:
         return {pair: rank for rank, pair in enumerate(self._vocabulary.merges)}
 
     def _split(self, text: str) -> Iterator[tuple[int, str, int | None]]:
-        """Splits the text at added tokens: (start, piece, id of the added token or None), in order."""
+        """The text split at added tokens: (start, piece, id of the added token or None), in order."""
         at = 0
         if self._splitter is not None:
             library, numbers = self._splitter
@@ -314,7 +321,7 @@ class Tokenizer:
     def _encode_piece(
         self, piece: str, start: int, ids: list[int], spans: list[tuple[int, int]], *, padded: bool
     ) -> None:
-        """Tokenizes a piece between added tokens; if it was `padded`, its first space is not part of the text."""
+        """Append the tokens of a piece between added tokens. If `padded`, its first space is not part of the text."""
         owner: list[int] = []  # for each byte, the index of its character in the whole text
         for position, char in enumerate(piece, start - padded):
             data = char.encode()
@@ -339,7 +346,7 @@ class Tokenizer:
 
 
 def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Library, list[int]]:
-    """A library tokenizer with only the added tokens, which finds them and drops all else; and the tokens' ids."""
+    """A tokenizer of the library that finds only the added tokens, and their ids."""
     library = _Library(models.BPE())
     library.add_tokens(
         [
@@ -360,7 +367,7 @@ def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Lib
 
 @contextmanager
 def _library_errors(what: str) -> Iterator[None]:
-    """Turns the tokenizers library's errors into ours, including its panics, which are not an `Exception`."""
+    """Turn errors of the tokenizers library into TokenizerError, including its panics, which are no `Exception`."""
     try:
         yield
     except BaseException as error:

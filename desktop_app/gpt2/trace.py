@@ -1,4 +1,4 @@
-"""A trace: one forward pass over one text, every tensor of the table readable, whole or by head and row."""
+"""A trace: one forward pass over one text, from which every tensor of the table can be read, whole or in part."""
 
 import threading
 from collections import OrderedDict
@@ -26,9 +26,9 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 _Heads = tuple[int, int] | None
-"""The first head and the one after the last; None for all heads, and for a tensor without heads."""
+"""The first head, and the one after the last; None for all heads, and for a tensor without heads."""
 _Rows = tuple[int, int, int]
-"""Positions as of a range: start, stop and step."""
+"""A range of positions: start, stop and step."""
 
 _CACHE_LIMIT = 96 << 20
 _GRID = ("head", "query", "key")
@@ -38,9 +38,9 @@ _PIECE = 1 << 16  # cells of a grid that are computed at once
 class Trace:
     """An immutable forward pass.
 
-    `captured` holds tensors as the graph gave them. Every other tensor of the table is derived from them by the
-    table's own formula when it is read, for the requested head and row alone, and equals the graph's output within
-    float32 error. Arrays are read-only. Safe to read from several threads.
+    `captured` holds the tensors that the graph returned. Every other tensor of the table is computed from them by its
+    formula when it is read, only for the requested head and rows; it equals the graph's output up to float32 rounding.
+    Arrays are read-only. Safe to read from several threads.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Trace:
         self.table = tensor_table(config) if run is None else tensor_table(config, sites_of(run.edits), run.mask)
         self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
         self.run = run or Run(new_model_key(), tuple(captured["tokens"].tolist()))
-        """What was computed; a trace without a run, read from a file, counts as a pass of some other model."""
+        """What was computed. A trace without a run, read from a file, counts as a pass of an unknown model."""
         self.ids = self.run.ids
         self.computed = len(self.ids) if computed is None else computed
         """How many positions this pass computed; the others were reused from an earlier trace."""
@@ -85,11 +85,11 @@ class Trace:
         return self.read(name)
 
     def read(self, name: str, *, head: int | None = None, row: int | None = None, every: int = 1) -> Array:
-        """The tensor `name`, with the axes of the table; `head` and `row` (a position) pick one and drop the axis.
+        """The tensor `name`, with the axes of the table; `head` and `row` (a position) select one and drop that axis.
 
-        A negative row counts from the end; `head` is ignored where the tensor has no heads. Of all rows only every
-        `every`-th is computed, including the last. Raises ModelError if there is no such tensor, head or
-        position, or if the tensor cannot be derived because a saved trace was opened without its model.
+        A negative row counts from the end. `head` is ignored if the tensor has no heads. With `every` only every n-th
+        row is computed, the last one included. Raises ModelError if there is no such tensor, head or position, or if
+        the tensor cannot be derived because a saved trace was opened without its model.
         """
         if name not in self.table:
             raise ModelError(no_such_tensor(name, self.config))
@@ -103,15 +103,15 @@ class Trace:
         heads = (head, head + 1) if head is not None and spec.per_head else None
         found = self._read(name, heads, rows)
         if row is not None:
-            found = found[:, 0] if spec.per_head else found[0, ...]  # an array even where no axis is left
+            found = found[:, 0] if spec.per_head else found[0, ...]  # still an array if no axis is left
         if heads is not None:
             found = found[0]
         return _frozen(found)
 
     def read_rows(self, name: str, stop: int, start: int = 0, *, head: int | None = None, keep: bool = True) -> Array:
-        """The tensor for positions `start` to `stop` alone: every head, or one, whose axis is dropped.
+        """The tensor for positions `start` to `stop`: for every head, or for one, whose axis is dropped.
 
-        Without `keep`, what is derived is not cached: for readers that go through all tensors of a pass.
+        Without `keep`, derived values are not cached; this is for callers that read all tensors of a pass once.
         """
         if name == "logits" and name not in self.captured:
             return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop, 1), keep=keep)))
@@ -119,11 +119,11 @@ class Trace:
         return _frozen(found if head is None else found[0])
 
     def first_rows(self, name: str, count: int) -> tuple[Array, ...]:
-        """The tensor for the first `count` positions, in as many pieces as it is held in."""
+        """The tensor for the first `count` positions, in the pieces in which it is stored."""
         return self.captured.first(name, count) if name in self.captured else (self.read_rows(name, count),)
 
     def logits(self, row: int) -> NDArray[np.float32]:
-        """Logits [d_vocab] after position `row` (negative counts from the end). Raises ModelError as `read` does."""
+        """Logits [d_vocab] after position `row`, from the end if negative. Raises ModelError as `read` does."""
         row = self.position(row)
         if "logits" in self.captured:
             return _frozen(self.captured["logits"][row])
@@ -141,7 +141,7 @@ class Trace:
         }
 
     def position(self, row: int) -> int:
-        """A row counted from 0; a negative one counts from the end. Raises ModelError if the text has no such row."""
+        """The position counted from 0; a negative `row` counts from the end. Raises ModelError if there is none."""
         if not -len(self) <= row < len(self):
             raise ModelError(f"Position {row} is outside the text of {len(self)} tokens.")
         return row % len(self)
@@ -167,7 +167,7 @@ class Trace:
         tensor = self.table[name]
         if name in self.captured:
             found = _cut(self.captured[name], tensor.spec.per_head, heads, rows)
-            # numpy multiplies non-contiguous rows without its fast routines, a hundred times as slowly.
+            # numpy multiplies non-contiguous rows without BLAS, which is a hundred times slower.
             return np.ascontiguousarray(found) if rows[2] > 1 else found
         key = (name, heads, rows)
         kept = self._remembered(key)
@@ -185,9 +185,9 @@ class Trace:
     def _evaluated(
         self, tensor: Tensor, heads: _Heads, rows: _Rows, keys: int, read: Callable[[str, _Heads, _Rows], Array]
     ) -> Array:
-        """A tensor by its formula; `read` gives the inputs of which a row of it reads its own row alone.
+        """A tensor computed by its formula. `read` gives the inputs that a row needs only at its own position.
 
-        A grid has the columns of the first `keys` keys.
+        A grid has columns for the first `keys` keys.
         """
         place = Place(self.config, tensor.layer or 0, np.arange(*rows), first_head=0 if heads is None else heads[0])
         operands = []
@@ -196,17 +196,17 @@ class Trace:
                 operands.append(self._weight(source))
                 continue
             own = heads if self.table[source].spec.per_head else None
-            # Keys and values up to the end: the grids before the mask have columns for later tokens too.
+            # Keys and values to the end of the text: grids before the mask have columns for later tokens too.
             operands.append(
                 self._read(source, own, (0, keys, 1)) if source in tensor.whole else read(source, own, rows)
             )
         return np.asarray(tensor.spec.formula.evaluate(place, *operands))
 
     def _grid(self, tensor: Tensor, each: tuple[int, int], heads: _Heads, rows: _Rows) -> Array:
-        """A large grid, head by head and in pieces of rows, after GPT-2's mask without the keys that come later.
+        """A large grid, head by head and in pieces of rows; under GPT-2's causal mask, later keys are skipped.
 
-        Of the grids that it is computed from, those that nobody has read exist only for the piece at hand, in the
-        processor's cache: as wholes they would be written to memory and read again, four times a grid's size.
+        Intermediate grids that no caller has read exist only for the current piece, which fits into the processor's
+        cache. As whole arrays they would be written to memory and read again, four times the size of a grid.
         """
         (first, last), positions = each, range(*rows)
         hidden = tensor.spec.formula.hidden if self.run.mask == CAUSAL else None
@@ -246,7 +246,7 @@ class Trace:
             return self._cache.get(key)
 
     def _remember(self, key: tuple[Any, ...], array: Array) -> Array:
-        """Cache a derived array for the next reader, as memory allows; returns the array that readers of `key` get."""
+        """Cache a derived array if memory allows; return the cached array of `key`."""
         with self._lock:
             if key not in self._cache and array.nbytes <= _CACHE_LIMIT // 4:
                 self._cache[key] = array
@@ -266,10 +266,10 @@ class Trace:
 
     @classmethod
     def load(cls, path: Path, model: Checkpoint | None = None) -> "Trace":
-        """Open a saved trace, its tensors mapped from the file; with `model`, the others are derived from its weights.
+        """A saved trace, its tensors mapped from the file. With `model`, others are derived from that model's weights.
 
-        Raises ModelError for any other kind of file, for one that was changed since, and if a model other than `model`
-        computed it.
+        Raises ModelError for any other kind of file, for a file that was changed after it was saved, and for a trace
+        that another model computed.
         """
         config, tensors, run = read_trace(path, model)
         return cls(config, tensors, run=run, weights=None if model is None else model.weights)

@@ -38,10 +38,10 @@ _BYTE_OF = {char: byte for byte, char in enumerate(BYTE_ALPHABET)}
 
 
 def bytes_of(token: str) -> bytes:
-    """The bytes that a vocabulary entry stands for; an entry outside the byte alphabet stands for its own text."""
+    """The bytes that a vocabulary entry stands for. An entry outside the byte alphabet stands for its UTF-8 text."""
     try:
         return bytes([_BYTE_OF[char] for char in token])
-    except KeyError:  # an added token, which is written as it is
+    except KeyError:  # an added token, which is written literally
         return token.encode()
 
 
@@ -49,17 +49,17 @@ def bytes_of(token: str) -> bytes:
 class Vocabulary:
     """Validated tokenizer data: ids by vocabulary entry, merges by rank, added tokens, and rules for texts.
 
-    Entries are written in the byte alphabet (one that is not is never produced by merging), ids are unique and
-    may have gaps, and every merge joins two entries into a third. A merge that occurs twice has the later rank.
+    Entries are written in the byte alphabet; an entry that is not is never produced by merging. Ids are unique and may
+    have gaps. Every merge joins two entries into a third; a merge that occurs twice has the later rank.
     """
 
     ids: Mapping[str, int]
     merges: tuple[tuple[str, str], ...]
     added: tuple[AddedToken, ...] = ()
     prefix_space: bool = False
-    """Whether a text, and what follows an added token, gets a space in front unless it has one."""
+    """Whether a space is put in front of a text, and of what follows an added token, unless there is one already."""
     first: tuple[int, ...] = ()
-    """The ids to put in front of a text: the post-processor's, else that of bos_token, else that of eos_token."""
+    """The ids to put in front of a text: those of the post-processor, else bos_token, else eos_token."""
     begins: bool = False
     """Whether the ids `first` are put in front of a text by default."""
     end: int | None = None
@@ -78,14 +78,14 @@ def normalized(text: str, normalizers: Iterable[str]) -> str:
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """Reads the tokenizer files of a checkpoint folder, as transformers does.
+    """The vocabulary in a checkpoint folder, read as transformers does.
 
-    Either tokenizer.json, if there is one; or vocab.json and merges.txt. Settings are in tokenizer_config.json,
-    special_tokens_map.json and added_tokens.json.
+    It is in tokenizer.json, if there is one, or else in vocab.json and merges.txt. Settings are in
+    tokenizer_config.json, special_tokens_map.json and added_tokens.json.
 
     Raises:
-        TokenizerError: no tokenizer files, or files that are malformed, too large, or have settings that
-            would give other ids than GPT-2's byte-level BPE.
+        TokenizerError: no tokenizer files, or files that are malformed or too large, or whose settings would give other
+            ids than GPT-2's byte-level BPE.
     """
     try:
         is_folder = folder.is_dir()
@@ -132,7 +132,8 @@ def _settled(
     declared: tuple[AddedToken, ...],
 ) -> Vocabulary:
     """The vocabulary, with the settings of all files combined. Raises TokenizerError where they disagree."""
-    in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)  # stable: the settings' last
+    # a stable sort, so that the tokens of the settings come last
+    in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)
     named = [token for token in settings.named.values() if token is not None]
     special = {token.text for token in named}
     in_order = [replace(token, special=token.special or token.text in special) for token in in_order]
@@ -151,7 +152,7 @@ def _settled(
         raise TokenizerError(
             f"{path}: the post-processor puts {short(unknown[0])} in front, which is not an added token."
         )
-    if end is None and "eos_token" not in settings.named:  # no setting: the end of text is GPT-2's
+    if end is None and "eos_token" not in settings.named:  # no file names it, so it is GPT-2's end of text
         end = next((token for token in added if token.text == END_OF_TEXT), None)
     first = rules.leading or tuple(token.text for token in (bos, end) if token is not None)[:1]
     return Vocabulary(
@@ -170,11 +171,11 @@ def _settled(
 def _with_ids(
     path: Path, ids: Mapping[str, int], declared: Sequence[AddedToken], further: Sequence[AddedToken]
 ) -> tuple[AddedToken, ...]:
-    """The added tokens with the ids that the tokenizers library gives them, one after the other.
+    """The added tokens with the ids that the tokenizers library gives them, in order.
 
     A token that is an entry of the vocabulary has that entry's id; the others are numbered from the number of entries
-    on. Of several with the same text the last one's flags apply; `further` are ignored where `declared` has them.
-    Raises TokenizerError for a token to which the files give another id.
+    on. Of several with the same text, the last one's flags apply. Tokens in `further` are ignored if `declared` has
+    them. Raises TokenizerError for a token to which the files give another id.
     """
     entry_of = {number: token for token, number in ids.items()}
     added: dict[str, AddedToken] = {}
@@ -193,7 +194,7 @@ def _with_ids(
                 f"{number}, the next one free; the tokenizer's files do not belong together."
             )
         if number in entry_of and token.text not in ids:
-            if token.assumed:  # no file asked for it
+            if token.assumed:  # no file names it
                 continue
             raise TokenizerError(
                 f"{path}: the added token {short(token.text)} would get the id {number} of {short(entry_of[number])}; "
@@ -207,14 +208,14 @@ def _with_ids(
 def _characters(ids: Mapping[str, int], added: Sequence[AddedToken]) -> tuple[AddedToken, ...]:
     """The characters that a character vocabulary lists literally, as added tokens; none for a byte vocabulary.
 
-    A vocabulary without merges is one of characters, not of bytes, if its entries are in the order of the characters
+    A vocabulary without merges consists of characters, not of bytes, if its entries are in the order of the characters
     and none stands for a byte with which UTF-8 begins a Latin letter.
     """
     known = {token.text for token in added}
     entries = [entry for entry, _ in sorted(ids.items(), key=lambda item: item[1]) if entry not in known]
     if not all(len(entry) == 1 for entry in entries) or {BYTE_ALPHABET[0xC2], BYTE_ALPHABET[0xC3]} & {*entries}:
         return ()
-    # The space and the characters below it are written as bytes, or literally.
+    # The space and the characters below it may be written as bytes or literally.
     texts = [chr(byte) if (byte := _BYTE_OF.get(entry, 0x7F)) <= 0x20 else entry for entry in entries]
     if texts != sorted(texts):
         return ()
@@ -238,7 +239,7 @@ def _check_ids(path: Path, vocab: object) -> dict[str, int]:
 
 
 def _read_merges(path: Path, ids: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
-    # Not splitlines(): it would also cut at characters that a merge may hold.
+    # Not splitlines(), which also splits at characters that a merge may contain.
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
     if lines[0].startswith("#version"):
         lines[0] = ""
@@ -261,7 +262,7 @@ def _check_merges(path: Path, pairs: Iterable[tuple[str, Any]], ids: Mapping[str
 
 
 def _declared(path: Path, entries: list[Any]) -> tuple[AddedToken, ...]:
-    """The tokens that tokenizer.json lists with their ids, each once."""
+    """The tokens that tokenizer.json lists with their ids, each of them once."""
     check_count(path, entries)
     added: dict[str, AddedToken] = {}
     for entry in entries:

@@ -34,14 +34,14 @@ from desktop_app.ui.what_if import WhatIf
 
 _KEYS = {command.id: command.keys for command in COMMANDS}
 _SWITCHED = tuple(command.id for command in COMMANDS if command.on is not None)
-"""Commands that are on or off according to the state."""
+"""Commands that are on or off, depending on the state."""
 
 
 class Acts(QObject):
-    """Turns each request into a change of the state or into another action of the window."""
+    """Executes requests: each becomes a change of the state or another action of the window."""
 
-    said = Signal(str)  # a sentence for the foot of the view
-    stale = Signal()  # the display must be refreshed
+    said = Signal(str)  # a sentence for the bottom of the view
+    stale = Signal()  # the display has to be refreshed
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Acts(QObject):
         if not self._frame.actions_[name].isEnabled():
             self.enable()
             scrubber = self._frame.scrubber
-            scrubber.set_playing(scrubber.playing)  # the pressed button pops up again, since nothing started
+            scrubber.set_playing(scrubber.playing)  # nothing started, so the button is no longer pressed
             return
         if find_command(name).change is None:
             self._handlers[name]()
@@ -194,14 +194,14 @@ class Acts(QObject):
         frame.probabilities.show_running(has_room=met["room"], running=c.running)
 
     def on(self, state: State) -> set[str]:
-        """The commands that are on in this state."""
+        """The ids of the commands that are on in this state."""
         model = self._controller.model
         if model is None:
             return set()
         return {command.id for command in COMMANDS if command.on is not None and command.on(state, model)}
 
     def show_checks(self, state: State) -> None:
-        """Check the commands that are on; while a story is told, the keys for the next step go to its next stop."""
+        """Check the commands that are on. While a story is told, the keys for the next step go to its next stop."""
         if self._paging != bool(state.story):
             self._paging = bool(state.story)
             self._set_paging(told=self._paging)
@@ -220,7 +220,7 @@ class Acts(QObject):
             self._frame.actions_[name].setChecked(on)
 
     def _set_paging(self, *, told: bool) -> None:
-        """Give the keys for the next step to the next stop while a story is told."""
+        """Give the keys for the next step to the story's stops while a story is told."""
         for name in ("next", "previous"):
             step, stop = self._frame.actions_[name], self._frame.actions_[f"story_{name}"]
             own, others = (stop, step) if told else (step, stop)
@@ -235,7 +235,7 @@ class Acts(QObject):
         self._frame.scrubber.set_playing(on)
 
     def step(self, name: str) -> None:
-        """Handle a lecture clicker's `next` or `previous`: go by stops while a story is told, else by steps."""
+        """Handle `next` or `previous` from a presenter's remote: go by stops while a story is told, else by steps."""
         self.do(f"story_{name}" if self._controller.state.story else name)
 
     def _cover(self) -> None:
@@ -256,7 +256,7 @@ class Acts(QObject):
         self.stale.emit()
 
     def _why_look(self) -> None:
-        """Open the score of the attention cell that is pointed at or opened, else the one for the current view."""
+        """Decompose the score of the attention cell under the pointer or opened, else the score of the current view."""
         cell = self._inspection.cell
         if self._controller.model is not None:
             self._controller.set(at_cell(self._controller.model.config, self._controller.state, cell))
@@ -272,7 +272,7 @@ class Acts(QObject):
     # Requests from widgets
 
     def follow(self, intent: Intent) -> None:
-        """Carry out a request, whichever widget it came from."""
+        """Execute a request, from whichever widget it came."""
         match intent:
             case Select(position) if self._frame.story_bar.asks_for_look:
                 self._telling.answer(position)
@@ -286,7 +286,7 @@ class Acts(QObject):
                 self._controller.follow(intent)
 
     def predict(self, position: int) -> None:
-        """Show the probabilities after this position of the shown text."""
+        """Show the probabilities after a position of the displayed text."""
         scene = self._controller.scene
         self.follow(Predict(position, scene is not None and position == len(scene.trace) - 1))
 
@@ -297,12 +297,12 @@ class Acts(QObject):
             self.follow(Open(Cell(name, ())) if name in model.checkpoint.weights else GoTo(name))
 
     def go_to_index(self, index: int) -> None:
-        """Go to a step by its index in the walk."""
+        """Go to the step with this index in the walk."""
         if 0 <= index < len(self._controller.steps):
             self._controller.go_to(self._controller.steps[index])
 
     def open_example(self, example: Stop) -> None:
-        """Type an example's prompt, go to the place it is about, and say what to look for."""
+        """Enter an example's prompt, go to the place that it is about, and show a sentence on what to look for."""
         wanted = open_in(example, self._controller.state)
         folder = bundled_models().get(example.model)
         if folder is not None and wanted.model != str(folder):

@@ -32,18 +32,18 @@ _GOING = {
     Qt.Key.Key_Up: ("previous_head", "previous_head"),
     Qt.Key.Key_Down: ("next_head", "next_head"),
 }
-"""The commands of an arrow key, alone and with Shift, while there is no cell cursor and the keys move between steps."""
+"""The commands of an arrow key, alone and with Shift, when there is no cell cursor: they move between steps."""
 
 HELD = {Qt.Key.Key_B: "before", Qt.Key.Key_D: "change"}
-"""Keys that show another comparison while they are held: the values before the edits, or the change by them."""
+"""Keys that show a comparison while they are held: the values before the edits, or the change by them."""
 
 
 class Canvas(PointedPage):
-    """Shows one View. Emits what the user asks for and which cell is pointed at; holds no values itself."""
+    """Shows one View. Emits what the user asks for, and the cell under the pointer. Does not hold any values."""
 
-    menu_asked = Signal(object, object)  # a Cell or None, and the screen position of its menu
-    dropped = Signal(object, object)  # the Cell that was dragged, and the Cell it was dropped on
-    held = Signal(str)  # what to show while a key is held down; "" on its release
+    menu_asked = Signal(object, object)  # a Cell or None, and the position on the screen for its menu
+    dropped = Signal(object, object)  # the Cell that was dragged, and the Cell on which it was dropped
+    held = Signal(str)  # the comparison to show while a key is held; "" when it is released
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,10 +55,10 @@ class Canvas(PointedPage):
         self._dragged: tuple[Cells, int, int, Cell] | None = None
         self._planes.moved.connect(self._cursor.leave)
         self.walks = True
-        """Whether arrow keys without a cell cursor move between steps; if not, they start the cursor."""
+        """Whether arrow keys move between steps when there is no cell cursor; if not, they start the cursor."""
 
     def show_view(self, view: View | None, theme: Theme, scale: float) -> None:
-        """Show `view`; the cell cursor stays where possible."""
+        """Show `view`; the cell cursor keeps its place if possible."""
         self._take_view(view, theme, scale)
         self._named = _NAME if view is None else f"{_NAME}: {view.title}"
         self.setAccessibleName(self._named)
@@ -73,7 +73,7 @@ class Canvas(PointedPage):
         return self._cursor.at is not None
 
     def set_readout(self, readout: Readout | None) -> None:
-        """Set the words drawn beside the cell that is pointed at; at the cell cursor, a screen reader speaks them."""
+        """Set the words drawn beside the cell under the pointer. At the cell cursor, a screen reader speaks them."""
         super().set_readout(readout)
         here = self.has_cursor and readout is not None
         said = f"{readout.value}, {readout.name}, {readout.place}" if here and readout is not None else ""
@@ -93,7 +93,7 @@ class Canvas(PointedPage):
     # Pointer
 
     def _follow(self, x: float, y: float) -> None:
-        """Make panels that follow the pointer show the numbers of the token at this place."""
+        """Let panels that change with the pointer show the numbers of the token at this point."""
         for panel, rect in self._page.panels:
             if follows(panel) and rect.holds(x, y):
                 pick = self._page.pick_at(x, y)
@@ -180,28 +180,28 @@ class Canvas(PointedPage):
         point = event.position() - self.origin
         cell = self._cell_at(point.x(), point.y())
         if cell is not None and cell.name.startswith(f"{OTHER}{MARK}"):
-            # A cell of the other text may be dragged onto its counterpart; released in place, it opens.
+            # A cell of the other text may be dragged onto its counterpart; released where it was pressed, it opens.
             cells = self._page.cells_at(point.x(), point.y())
             assert cells is not None
             self._dragged = (cells, *cells.cell(point.x(), point.y()), cell)
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
             return
         if self._planes.press(point):
-            return  # released without a drag, this is a click
+            return  # released without having been dragged, so this is a click
         self._click(point)
 
     def _click(self, point: QPointF) -> None:
         """Handle a click at a point of the page."""
-        # Look up both before emitting: opening a number changes the layout.
+        # Look up both before emitting, because opening a number changes the layout.
         cells, pick = self._page.cells_at(point.x(), point.y()), self._page.pick_at(point.x(), point.y())
-        # A click on a small grid chooses it as a whole, not a cell; one on a head's piece of a strip does both.
+        # A click on a small grid selects the grid, not a cell; a click on a head's part of a strip does both.
         if cells is not None and (pick is None or cells.stride is not None):
             row, column = cells.cell(point.x(), point.y())
             self._cursor.leave()
             self._point(cells, row, column)
             self.opened.emit(cells, row, column)
             if self._at is not None:
-                self._show_place(self._at[0].place(*self._at[1:]))  # the inspector may cover it now
+                self._show_place(self._at[0].place(*self._at[1:]))  # the inspector may cover the cell now
         if pick is not None:
             self.asked.emit(pick.at(point.y()))
 
@@ -217,12 +217,12 @@ class Canvas(PointedPage):
         super().wheelEvent(event)
 
     def zoom(self, step: int) -> None:
-        """Enlarge (1), shrink (-1) or reset (0) the view itself; labels appear as cells grow."""
+        """Enlarge (1), shrink (-1) or reset (0) the view; labels appear when cells are large enough."""
         before = self._pointed_at()
         self._zoom_by(step)
         after = self._pointed_at()
         if before is not None and after is not None:
-            # Scroll so that the pointed cell stays at its place in the window.
+            # Scroll so that the cell under the pointer keeps its place in the window.
             moved = (after - before).toPoint()
             for bar, by in ((self.horizontalScrollBar(), moved.x()), (self.verticalScrollBar(), moved.y())):
                 bar.setValue(bar.value() + by)
@@ -230,13 +230,13 @@ class Canvas(PointedPage):
     # Cell cursor
 
     def start_cursor(self) -> None:
-        """Put the cursor into the largest picture of cells."""
+        """Put the cell cursor into the largest picture of cells."""
         if self._cursor.start(self._page):
             self._move_cursor(0, 0)
             self._follow_cursor()
 
     def leave_cursor(self) -> None:
-        """Remove the cursor."""
+        """Turn the cell cursor off."""
         self._cursor.leave()
         self._point(None, 0, 0)
         self._follow_none()
@@ -248,7 +248,7 @@ class Canvas(PointedPage):
         self._show_place(cells.place(row, column))
 
     def _follow_cursor(self) -> None:
-        """Make panels that follow the pointer follow the cursor; called after a user's move, not after a new layout."""
+        """Let panels that change with the pointer follow the cursor, after the user moved it."""
         if self._cursor.at is not None:
             cells, row, column = self._cursor.at
             self._follow_at(rectangle(cells.place(row, column)).center())
@@ -262,7 +262,7 @@ class Canvas(PointedPage):
             self._move_cursor(0, 0)
 
     def _go(self, down: int, across: int) -> None:
-        """Move the cursor by an arrow key; in a text that follows the cursor, to the next word instead."""
+        """Move the cursor by an arrow key; in a text that changes with the cursor, to the next word."""
         assert self._cursor.at is not None
         cells, row, column = self._cursor.at
         here = cells.place(row, column).middle
@@ -285,7 +285,7 @@ class Canvas(PointedPage):
             super().keyReleaseEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        self.held.emit("")  # the key's release may go to another widget
+        self.held.emit("")  # the key may be released while another widget has the focus
         super().focusOutEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

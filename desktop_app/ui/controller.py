@@ -1,4 +1,4 @@
-"""What the window asks for: states that are edited, written on and gone through, with their model and scene."""
+"""The window's controller: typing, appending tokens and moving through the pass, as changes of the state."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from desktop_app.ui.run_on import RunOn
 
 
 class Controller(ModelKeeper):
-    """Widgets call its methods and listen to its signals, but hold no state."""
+    """Widgets call its methods and connect to its signals; they do not hold state."""
 
     def __init__(self, state: State, parent: QObject | None = None) -> None:
         super().__init__(state, parent)
@@ -33,12 +33,12 @@ class Controller(ModelKeeper):
         )
 
     def undo(self) -> None:
-        """Undo the last entry."""
+        """Undo the last change."""
         self.runner.stop()
         super().undo()
 
     def edit_text(self, text: str) -> None:
-        """Take over `text`, the editor's new text."""
+        """Apply `text`, the editor's new contents, to the state."""
         if self.model is None:
             self.set(replace(self.state, text=text), "typing")
             return
@@ -47,7 +47,7 @@ class Controller(ModelKeeper):
         try:
             changed, note = states.edit(self.state, text, self.model.tokenizer)
         except LogitscopeError:
-            # A text that cannot be tokenized is kept as typed; the next pass will report what is wrong with it.
+            # A text that cannot be tokenized stays as typed; the next pass reports what is wrong with it.
             changed, note = replace(states.unplaced(self.state), text=text, appended=()), ""
         self.set(changed, typing_key(old, text))
         if note:
@@ -68,12 +68,12 @@ class Controller(ModelKeeper):
         self.set(changed, ("run",) if self.running else None)
 
     def append_drawn(self) -> None:
-        """Append the token that the current draw lands on."""
+        """Append the token that the current draw selects."""
         if self.scene is not None:
             self.append(int(self.scene.ranked.order[self.scene.landed]), drawn=True)
 
     def run_on(self, count: int) -> None:
-        """Append `count` drawn tokens, one pass each; stops at an end-of-text token or when the context is full."""
+        """Append `count` drawn tokens, with one pass each; stop at an end-of-text token or when the context is full."""
         self.runner.stop()
         self.history.close_entry()
         if self.is_current:
@@ -81,7 +81,7 @@ class Controller(ModelKeeper):
             self._run_next()
 
     def stop(self) -> None:
-        """Stop appending tokens; a pass that is running still finishes."""
+        """Stop appending tokens. A pass that is running still finishes."""
         self.runner.stop()
         self.working.emit(self.scenes.passes.busy)
 
@@ -96,7 +96,7 @@ class Controller(ModelKeeper):
             self.runner.stop()
             return
         if not self.is_current:
-            return  # a pass is running; its answer continues the run
+            return  # a pass is running; its result continues the series
         last = self.state.appended[-1] if self.state.position is None and self.state.appended else None
         if last in model.ends:
             self._end_run(f"Stopped at {model.tokenizer.label(last)}.")
@@ -117,21 +117,21 @@ class Controller(ModelKeeper):
 
     @property
     def has_room(self) -> bool:
-        """Whether a token can be appended."""
+        """Whether the context has room for one more token."""
         if self.scene is None or not self.is_current:
             return False
         return self.scene.position + 1 < self.scene.config.n_positions
 
     @property
     def offer(self) -> str:
-        """A text that the open model can tokenize, if it cannot tokenize the typed one; "" otherwise."""
+        """A text that the open model can tokenize, if it cannot tokenize the typed one; otherwise ""."""
         if not self._prompt_trouble or self._complaint or self.model is None:
             return ""
         tokenizer = self.model.tokenizer
         try:
             if not too_long(self.state, tokenizer, self.model.config.n_positions):
                 states.encode(self.state, tokenizer)
-        except LogitscopeError:  # already reported: it is the reason for the offer
+        except LogitscopeError:  # reported already: it is the reason for proposing another text
             return own_text(self.model)
         return ""
 

@@ -1,4 +1,4 @@
-"""The edits of the pass as chips under the text; each can be switched, widened, weighted, rewritten or removed."""
+"""The edits of the pass as buttons (chips) under the text, with menus to widen, scale, rewrite or remove each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class EditChip:
-    """One chip: its text, whether it is on, why it has no effect (if so), and its strength (if it has one).
+    """One chip: its edit's text, whether it is on, why it has no effect (if it has none), and its strength (if any).
 
-    `acts` are what its menu offers, by name: "switch", "widen", "weigh", "write", "remove".
+    `acts` are the names of the actions in its menu: "switch", "widen", "weigh", "write", "remove".
     """
 
     text: str
@@ -50,7 +50,7 @@ _HINT = "Space: off and on · W: every position or this · F2: rewrite · Delete
 
 
 class _Chip(QPushButton):
-    """Emits the chosen action."""
+    """A button that emits the chosen action."""
 
     asked = Signal(str)
     moved = Signal(int)
@@ -70,7 +70,8 @@ class _Chip(QPushButton):
         self.clicked.connect(self._clicked)
 
     def _clicked(self) -> None:
-        self.setChecked(self.chip.on and not self.chip.idle)  # undo Qt's toggling: the state decides what is on
+        # undo Qt's toggling, because the state determines which edits are on
+        self.setChecked(self.chip.on and not self.chip.idle)
         self.asked.emit("switch" if "switch" in self.chip.acts else self.chip.acts[0])
 
     def menu_at(self, point: QPoint) -> None:
@@ -101,7 +102,7 @@ class _Chip(QPushButton):
 
 
 class EditsBar(QWidget):
-    """Emits a chip's index with the action asked of it, and the strength set for the chosen chip."""
+    """Emits a chip's index with the requested action, and the strength set for the selected chip."""
 
     asked = Signal(int, str)
     weighed = Signal(int, float)
@@ -206,7 +207,7 @@ class EditsBar(QWidget):
         self._show_strength()
 
     def _show_strength(self) -> None:
-        """Show the slider for the chip chosen last if it has a strength, else for the last one that has."""
+        """Show the slider for the chip selected last if it has a strength, else for the last chip that has one."""
         weighty = [n for n, chip in enumerate(self._shown) if chip.strength is not None]
         at = self._chosen if self._chosen in weighty else weighty[-1] if weighty else None
         self._chosen = at

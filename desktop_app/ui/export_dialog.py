@@ -26,14 +26,15 @@ from desktop_app.figures.export import DPI, FORMATS, SIZES, Options
 from desktop_app.figures.language import language_name
 from desktop_app.ui.buttons import choice
 
-_PATIENCE = 200  # milliseconds without a change before a preview is requested
-_PREVIEW = 640  # approximate width in pixels
+_PATIENCE = 200  # milliseconds without a change after which a preview is requested
+_PREVIEW = 640  # approximate width of the preview in pixels
 
 
 class ExportDialog(QDialog):
-    """Emits the choices: options, part of the view, file, kinds of data files beside it. Never blocks the window.
+    """Emits the choices: options, part of the view, file, and kinds of data files next to it. Never blocks the window.
 
-    It requests previews one at a time (`preview_wanted`: options of a small PNG, and the part); `show_preview` answers.
+    It requests one preview at a time by `preview_wanted` (options of a small PNG, and the part), and gets it by
+    `show_preview`.
     """
 
     chosen = Signal(object, object, object, object)
@@ -45,7 +46,7 @@ class ExportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Export figure")
         self._name, self._folder = name, folder
-        self._asked: tuple[Options, Excerpt] | None = None  # choices of the preview that is being drawn
+        self._asked: tuple[Options, Excerpt] | None = None  # the choices for the preview that is being drawn
         self._shown: tuple[Options, Excerpt] | None = None
         form = QFormLayout()
         form.setVerticalSpacing(10)
@@ -92,7 +93,7 @@ class ExportDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.button(QDialogButtonBox.StandardButton.Save).setObjectName("primary")
         for button in buttons.buttons():
-            button.setIcon(QIcon())  # the buttons are made before the style sheet that forbids icons applies
+            button.setIcon(QIcon())  # the buttons are created before the style sheet that forbids icons applies
         buttons.accepted.connect(self._ask_place)
         buttons.rejected.connect(self.reject)
         form.addRow(buttons)
@@ -174,7 +175,7 @@ class ExportDialog(QDialog):
 
 
 class _Note(QLabel):
-    """A label with as many lines as its text needs: a form layout would compute the height for another width."""
+    """A label as high as its text needs: a form layout would compute the height for another width."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -187,7 +188,7 @@ class _Note(QLabel):
 
 
 class _Preview(QLabel):
-    """A picture as large as its space allows; a tall page is shown whole."""
+    """A picture as large as its space allows; a high page is shown completely."""
 
     def __init__(self) -> None:
         super().__init__("The preview is being drawn …")
@@ -202,7 +203,7 @@ class _Preview(QLabel):
         return QSize(_PREVIEW, 400)
 
     def show_picture(self, picture: QPixmap) -> None:
-        """Show a picture, fitted to the space."""
+        """Show a picture, scaled to the space."""
         self._picture = picture
         self._fit()
 
@@ -214,7 +215,7 @@ class _Preview(QLabel):
         if self._picture is not None:
             kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
             picture = self._picture.scaled(self.size(), kept, smooth)
-            painter = QPainter(picture)  # an outline, so that the edge of a page in the window's colour can be seen
+            painter = QPainter(picture)  # an outline that shows the edge of a page with the window's colour
             painter.setPen(self.palette().color(self.foregroundRole()))
             painter.drawRect(0, 0, picture.width() - 1, picture.height() - 1)
             painter.end()

@@ -1,4 +1,4 @@
-"""The window's input and output: sessions, model folders, figures, the clipboard."""
+"""The window's input and output: sessions, model folders, figures, and the clipboard."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,19 +35,20 @@ _TRANSLATORS = "Translators (*.safetensors)"
 
 
 class FileActions(QObject):
-    """Asks for files without ever blocking the window, and reports the outcome."""
+    """Asks for files without blocking the window, and reports the outcome."""
 
-    said = Signal(str, bool)  # a sentence, and whether it stays
-    model_absent = Signal(object)  # the State of a session whose model is missing: the user must decide what to do
+    said = Signal(str, bool)  # a sentence, and whether it stays until it is replaced
+    # the State of a session whose model is missing, so that the user can decide what to do
+    model_absent = Signal(object)
 
     def __init__(self, controller: Controller, window: QWidget, folder: str) -> None:
         super().__init__(window)
         self._controller = controller
         self._window = window
         self.folder = folder
-        """The folder of the last file, "" before the first."""
+        """The folder of the file used last; "" before the first."""
         self.pictures: Callable[[], tuple[str, ...]] = lambda: ()
-        """The titles of the view's pictures, each of which can be exported alone."""
+        """A function that returns the titles of the view's pictures, each of which can be exported separately."""
         self.exports = ExportLane(self)
         self.exports.answered.connect(lambda answer: answer[0](answer[1]))
         self.exports.failed.connect(self._fail)
@@ -68,7 +69,7 @@ class FileActions(QObject):
     # Sessions
 
     def ask_session(self) -> None:
-        """Choose a session file and open it."""
+        """Ask for a session file and open it."""
         dialog = QFileDialog(self._window, "Open session", self._start_folder(), f"{_SESSIONS};;All files (*)")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         self._choose(dialog, self.open_session)
@@ -79,9 +80,9 @@ class FileActions(QObject):
         dialog.open()
 
     def open_session(self, path: Path, model: Path | None = None) -> None:
-        """Open a session file, with `model` in place of its own if given; on failure the open session stays.
+        """Open a session file, with `model` instead of its own if given. On failure, the open session stays.
 
-        If its model is missing, `model_absent` is emitted, and nothing of the session is shown yet.
+        If the session's model is missing, `model_absent` is emitted, and nothing of the session is shown yet.
         """
         controller = self._controller
         try:
@@ -101,7 +102,7 @@ class FileActions(QObject):
             self.model_absent.emit(state)
 
     def ask_save_session(self) -> None:
-        """Choose a file and save the session to it."""
+        """Ask for a file, and save the session in it."""
         dialog = QFileDialog(self._window, "Save session", self._start_folder(), _SESSIONS)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("logitscope")
@@ -120,7 +121,7 @@ class FileActions(QObject):
     # Translators of the lens
 
     def ask_translators(self) -> None:
-        """Choose a file of translators for the lens; if some are in use, remove them instead."""
+        """Ask for a file of translators for the lens; if one is in use, stop using it instead."""
         controller = self._controller
         if controller.state.translators:
             controller.set(replace(controller.state, translators=""))
@@ -130,7 +131,7 @@ class FileActions(QObject):
         self._choose(dialog, self.use_translators)
 
     def ask_evidence(self) -> None:
-        """Choose the folder of a scan; if one is in use, go back to the evidence that came with the model."""
+        """Ask for the folder of a scan; if one is in use, return to the evidence that comes with the model."""
         controller = self._controller
         if controller.state.evidence:
             controller.set(replace(controller.state, evidence=""))
@@ -141,26 +142,26 @@ class FileActions(QObject):
         self._choose(dialog, self.use_evidence)
 
     def use_evidence(self, folder: Path) -> None:
-        """Show the evidence in a scan's folder; the view says so if it has none about the open model."""
+        """Show the evidence in a scan's folder; if it has none about the open model, the view says so."""
         controller = self._controller
         controller.set(replace(at_workspace(controller.state, "evidence"), evidence=str(folder)))
 
     def ask_beside(self) -> None:
-        """Choose the folder of a model to compare with the open one."""
+        """Ask for the folder of a model to compare with the open one."""
         dialog = QFileDialog(self._window, "Another model beside this one", self._beside_folder())
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         self._choose(dialog, self.put_beside)
 
     def _beside_folder(self) -> str:
-        """The folder to start from: that of the model's snapshots, else the one that contains the model."""
+        """The folder where the dialog starts: that of the model's snapshots, else the parent of the model's folder."""
         state = self._controller.state
         folder = Path(state.beside or state.model)
         own = folder / "snapshots"
         return str(own if own.is_dir() else folder.parent)
 
     def put_beside(self, folder: Path) -> None:
-        """Put a model beside the open one for comparison."""
+        """Open a second model for comparison with the open one."""
         self._controller.set(beside_model(self._controller.state, str(folder)))
 
     def use_translators(self, path: Path) -> None:
@@ -179,7 +180,7 @@ class FileActions(QObject):
     # Figures
 
     def ask_export(self, theme: str, *, opened: bool = False) -> None:
-        """Choose format, size and file, and export the view or the opened number."""
+        """Ask for format, size and file, and export the view or the opened number."""
         step, path = self._controller.step, self._controller.path
         if step is None or (opened and not path):
             return
@@ -199,7 +200,7 @@ class FileActions(QObject):
         dialog.open()
 
     def _give_previews(self, dialog: ExportDialog, job: Callable[[Stop], Job]) -> None:
-        """Draw the previews that `dialog` requests while it is open; the figure's data are computed once."""
+        """Draw the previews that `dialog` requests while it is open; the figure's data are computed only once."""
         made: list[Job] = []
 
         def once(part: Callable[[Job], Job], stop: Stop) -> Job:
@@ -226,11 +227,11 @@ class FileActions(QObject):
         opened: bool = False,
         excerpt: Excerpt = WHOLE,
     ) -> None:
-        """Draw the current view, the opened number or a part of it; write it to `path`, with its numbers beside it."""
+        """Write the current view, the opened number or a part of the view to `path`, with its numbers next to it."""
         self.folder = str(path.parent)
         beside = [path.with_suffix(f".{kind}") for kind in data]
         strange = [place.name for place in beside if place.exists() and not path.exists()]
-        if strange:  # the file dialog asked only about the figure's own name
+        if strange:  # the file dialog asked only whether to replace the figure itself
             self._controller.complain(f"{' and '.join(strange)} already exists; give the figure another name.")
             return
 
@@ -245,7 +246,7 @@ class FileActions(QObject):
         self._request([options], done, opened=opened, data=data, excerpt=excerpt)
 
     def copy_figure(self, theme: str) -> None:
-        """Draw the current view and put it on the clipboard, as a picture and as SVG."""
+        """Copy the current view to the clipboard, as a picture and as SVG."""
 
         def done(files: list[bytes]) -> None:
             data = QMimeData()
@@ -257,7 +258,7 @@ class FileActions(QObject):
         self._request([Options("png", theme=theme), Options("svg", theme=theme)], done)
 
     def _job(self, *, opened: bool = False) -> Callable[[Stop], Job] | None:
-        """The job that makes the figure of the current view or of the opened number; None if nothing is shown."""
+        """A function that makes the figure of the current view or of the opened number; None if nothing is shown."""
         controller, step, model = self._controller, self._controller.step, self._controller.model
         if controller.scene is None or step is None or model is None:
             return None
@@ -290,14 +291,14 @@ class FileActions(QObject):
             self.exports.request(lambda stop: part(job(stop)), wanted, done, data)
 
     def _part(self, excerpt: Excerpt) -> Callable[[Job], Job]:
-        """A function that turns the figure of the whole current view into that of a part."""
+        """A function that makes the figure of a part from the figure of the whole view."""
         step, scene = self._controller.step, self._controller.scene
         return lambda job: job if step is None else excerpt_job(job, excerpt, step, scene)
 
-    # The whole walk
+    # Exporting the walk
 
     def ask_deck(self, theme: str) -> None:
-        """Choose steps, format and file, and export the walk."""
+        """Ask for steps, format and file, and export the walk."""
         self.decks.ask(Path(self._start_folder()), theme)
 
     def _deck_done(self, path: Path) -> None:
@@ -305,12 +306,12 @@ class FileActions(QObject):
         self._done(f"Wrote {path.name}.")
 
     def close(self) -> None:
-        """End the worker; what we put on the clipboard stays there as plain data."""
+        """End the worker. What was copied to the clipboard stays there as plain data."""
         self.exports.close()
         self.decks.close()
         clipboard = QGuiApplication.clipboard()
         data = clipboard.mimeData()
-        # Qt would access an object made in Python after Python has ended. (ownsClipboard() does not work everywhere.)
+        # Qt would access a Python object after the interpreter has ended. (ownsClipboard() does not work everywhere.)
         if data is not None and Shiboken.createdByPython(data):
             if data.hasImage():
                 clipboard.setImage(clipboard.image())

@@ -1,4 +1,4 @@
-"""Handles pointing at a cell and opening it: readouts, highlighted operands, the inspector and its path."""
+"""Pointing at cells and opening them: readouts, highlighted operands, the inspector and its path."""
 
 from dataclasses import replace
 
@@ -70,11 +70,11 @@ class Inspection(QObject):
         try:
             return readout_of(scene, Cell(cells.source.name, cells.source.at(row, column)))
         except LogitscopeError as reason:
-            # The previous view is still shown while the products of the next one are being computed.
+            # The previous view is still shown while the products of the next view are being computed.
             return Readout("…", cells.source.name, str(reason))
 
     def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
-        """Show what is under the pointer, and highlight what it was computed from and what it feeds in every view."""
+        """Show what is under the pointer; highlight in every view what it was computed from and what it is used for."""
         scene = self._controller.scene
         if self._covered and canvas is self._canvas:
             cells = None
@@ -96,14 +96,14 @@ class Inspection(QObject):
 
     def _open(self, cells: Cells, row: int, column: int) -> None:
         if self._covered:
-            # The mark stays when the numbers are shown again: a guess stays visible, right or wrong.
+            # The mark of a guess, right or wrong, stays when the numbers are shown again.
             self._guess = None if cells.source is None else _region(cells, row, column)
             self._canvas.set_marked(self._guess)
             return
         pinned = self._inspector.pin.isChecked() and self._inspector.isVisible()
         scene = self._controller.scene
         if cells.source is not None and not pinned and scene is not None:
-            # Use the current state: it has what was typed since the scene's pass.
+            # Use the current state, which contains what was typed since the scene's pass.
             now = replace(scene, state=self._controller.state)
             try:
                 self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
@@ -114,7 +114,7 @@ class Inspection(QObject):
 
     @property
     def cell(self) -> Cell | None:
-        """The cell that is pointed at in the view, else the opened one."""
+        """The cell under the pointer in the view, else the opened cell."""
         if self._pointed is not None:
             return self._pointed
         return self._controller.path[-1] if self._controller.path else None
@@ -124,17 +124,17 @@ class Inspection(QObject):
             self._push(Cell(cells.source.name, cells.source.at(row, column)))
 
     def _push(self, cell: Cell) -> None:
-        """Extend the path to `cell`, or go back to it if the path contains it."""
+        """Append `cell` to the path or, if the path contains it, cut the path after it."""
         self._controller.follow(Open(cell))
 
     def open_probability(self, token: int) -> None:
-        """Open the chain from a token's logit to its probability."""
+        """Open the computation from a token's logit to its probability."""
         scene = self._controller.scene
         if scene is not None:
             self._controller.open_path((Cell(PROBABILITY, (scene.position, token)),))
 
     def show(self) -> None:
-        """Update inspector and Inspect tab to the controller's path."""
+        """Show the controller's path in the inspector and the Inspect tab."""
         scene, path = self._controller.scene, self._controller.path
         shown = bool(path) and scene is not None
         if shown and not self._inspector.isVisible():
@@ -148,7 +148,7 @@ class Inspection(QObject):
             inside = focus is not None and self._inspector.isAncestorOf(focus)
             self._inspector.hide()
             self._canvas.set_room(0)
-            self._inspector.canvas.show_view(None, self._theme, self._scale)  # it may be opened for another text
+            self._inspector.canvas.show_view(None, self._theme, self._scale)  # what it shows may belong to another text
             if inside:
                 self._canvas.setFocus()
         opened = path[0] if path and path[0].index else None
@@ -160,13 +160,13 @@ class Inspection(QObject):
                 view = view_of(scene, cell)
                 named = cell.index and cell.name != PROBABILITY and not unready(scene, cell)
                 readout = readout_of(scene, cell) if named else None
-                # A cell of a workspace is named after what it stands for.
+                # A cell of a workspace is named after what it represents.
                 own = {c for c in path if c.index and workspace_of(scene, c) is not None and not unready(scene, c)}
                 names = {c: readout_of(scene, c).name for c in own}
             except LogitscopeError:
                 if self._controller.is_current and not self._controller.pending:
                     raise
-                return  # the path is of a text whose pass was asked for; it is shown or dropped after the pending one
+                return  # the path belongs to a text whose pass is pending; afterwards it is shown or dropped
             self._inspector.show_path(path, view, self._theme, self._scale, names)
         self._tabs.show_readout(readout)
 

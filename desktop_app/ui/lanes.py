@@ -1,4 +1,4 @@
-"""Lanes: one thread each for passes, loading, packing and freeing; their answers arrive in the window's thread."""
+"""Lanes: worker threads for passes, loading, packing and freeing, whose results arrive in the window's thread."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Lane(QObject):
-    """Runs jobs one after the other in one thread; a new job drops those before it unless it is queued."""
+    """Runs jobs one after the other in one thread. A new job replaces those before it, unless it is queued."""
 
     answered = Signal(object)
     failed = Signal(str)
@@ -47,9 +47,10 @@ class Lane(QObject):
         return self._pending > 0
 
     def submit(self, job: Callable[[Stop], Any], *, in_turn: bool = False) -> None:
-        """Run `job`, passing it a Stop; the job before is stopped and its answer dropped, unless `in_turn`.
+        """Run `job` with a Stop as argument. Unless `in_turn`, the previous job is stopped and its result dropped.
 
-        Does nothing once the lane is closed: the window may close while a handler that submits a job is running.
+        Does nothing once the lane is closed, because the window may close while a handler that submits a job is
+        running.
         """
         if self._closed:
             return
@@ -60,7 +61,7 @@ class Lane(QObject):
         self._executor.submit(self._run, job, stop, generation)
 
     def cancel(self) -> None:
-        """Stop the job at once; its answer is not delivered."""
+        """Stop the job now; its result is not delivered."""
         self._stop.set()
         self._stop = Stop()
         self._generation += 1
@@ -70,7 +71,7 @@ class Lane(QObject):
         try:
             stop.check()
             result = job(stop)
-        except Cancelled:  # the answer is no longer wanted
+        except Cancelled:  # the result is not needed any more
             pass
         except LogitscopeError as reason:
             trouble = str(reason)
@@ -79,7 +80,7 @@ class Lane(QObject):
             log.info("%s: there is not enough memory.", self._name, exc_info=True)
             trouble = "There is not enough memory for this; try a shorter prompt or a smaller model."
         except Exception as reason:
-            # A bug of ours: it is reported and logged in full, and the window keeps running.
+            # An error in the program: it is reported, logged with its traceback, and the window keeps running.
             log.exception("%s failed with an error.", self._name)
             trouble = fault_words(reason)
         self._returned.emit(generation, result, trouble)
@@ -95,14 +96,14 @@ class Lane(QObject):
             self.idle.emit()
 
     def close(self) -> None:
-        """Stop, and wait until the thread has ended."""
+        """Stop the job, and wait until the thread has ended."""
         self._closed = True
         self.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 class FreeLane(Lane):
-    """Frees objects that are no longer shown: freeing hundreds of megabytes takes longer than one frame."""
+    """Frees objects that are no longer shown, because freeing hundreds of megabytes takes longer than one frame."""
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(name, parent)
@@ -116,7 +117,7 @@ class FreeLane(Lane):
         self._old += old
 
     def free_soon(self, then: Callable[[], None] | None = None) -> None:
-        """Free everything held once its replacement has been painted, and return the memory to the system.
+        """Free everything held as soon as its replacement has been painted, and return the memory to the system.
 
         `then` is called before the memory is returned, to release more.
         """
@@ -150,7 +151,7 @@ class ProductLane(Lane):
     partly = Signal(object, object, object)  # the passes, a want, and its partial result
 
     def make(self, wants: Sequence[Want], model: Model, passes: Passes) -> None:
-        """Compute `wants` one after the other; answers with the passes and all results."""
+        """Compute `wants` one after the other; the answer is the passes and all results."""
 
         def work(stop: Stop) -> tuple[Passes, dict[Want, Made]]:
             made = {}
@@ -163,7 +164,7 @@ class ProductLane(Lane):
 
 
 class LoadLane(Lane):
-    """Opens models; those on the `shelf` are already open."""
+    """Opens models; those on the `shelf` are open already."""
 
     stage = Signal(str)
 
@@ -174,10 +175,10 @@ class LoadLane(Lane):
     def request(
         self, folder: Path, then: State | None = None, *, tokens: int = 0, int8: bool = False, anyway: bool = True
     ) -> None:
-        """Open the model in `folder`, with weights rounded if `int8`; reports its stages, answers with the Model.
+        """Open the model in `folder`, with weights rounded if `int8`. Reports the stages; the answer is the Model.
 
-        Without `anyway`, a model that may not fit into memory with a text of `tokens` tokens is answered
-        with a Doubt, which carries `then`.
+        Without `anyway`, for a model that may not fit into memory with a text of `tokens` tokens, the answer is a
+        Doubt, which contains `then`.
         """
 
         def work(stop: Stop) -> Model | Doubt:

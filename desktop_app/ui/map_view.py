@@ -22,15 +22,16 @@ _ROW, _BLOCK_ROW, _GAP = 24.0, 32.0, 6.0
 class _Item:
     rect: Rect
     step: Step
-    block: bool  # a block's header, folded or not
+    block: bool  # whether this is the header of a block, folded or not
 
 
 class MapView(PaintedPane):
-    """Emits the step that was clicked; a click on a block goes to its first step."""
+    """Emits the step that was clicked; a click on a block selects its first step."""
 
     chosen = Signal(object)
     command = Signal(str)
-    menu_asked = Signal(object, bool, object)  # a step, whether its whole block is meant, and the screen position
+    # a step, whether its whole block is meant, and the position on the screen
+    menu_asked = Signal(object, bool, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -214,7 +215,7 @@ class MapView(PaintedPane):
             return
         step = item.step
         if item.block and self._current is not None and self._current.spec.part == BLOCK:
-            # The same operation stays visible from block to block.
+            # Keep the same operation visible from block to block.
             same = (s for s in self._steps if s.layer == item.step.layer and s.spec is self._current.spec)
             step = next(same, step)
         self.chosen.emit(step)

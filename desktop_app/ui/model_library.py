@@ -1,4 +1,4 @@
-"""The window's models: the model button's menu, the dialog, downloads, and the question about memory."""
+"""The window's models: the model button's menu, the dialog, downloads, and the question about too little memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,11 +22,11 @@ from desktop_app.ui.controller import Controller
 from desktop_app.ui.download_lane import DownloadLane
 from desktop_app.ui.models_dialog import ModelsDialog
 
-_FIRST = "openai-community/gpt2"  # what the menu offers to download
+_FIRST = "openai-community/gpt2"  # the model that the menu offers to download
 
 
 class ModelLibrary(QObject):
-    """Supplies models to the controller from any source."""
+    """Lets the user choose a model from any source, and hands it to the controller."""
 
     said = Signal(str)
 
@@ -39,7 +39,7 @@ class ModelLibrary(QObject):
         self.downloads.failed.connect(self._on_download_failed)
         self.fetching: HubName | None = None
         self._open_when_here = False
-        self._then: State | None = None  # the state to open the downloaded model with
+        self._then: State | None = None  # the state in which the downloaded model is to be opened
         self._asked_folder: Path | None = None
         self.dialog: ModelsDialog | None = None
         controller.doubted.connect(self._ask_about_memory)
@@ -50,7 +50,7 @@ class ModelLibrary(QObject):
         self.menu.setToolTipsVisible(True)
         self.menu.aboutToShow.connect(lambda: self._fill(list_models()))
         button.setMenu(self.menu)
-        self._fill(list(list_bundled()))  # startup does not wait for a cache that may be large
+        self._fill(list(list_bundled()))  # only bundled models: startup does not wait for a cache that may be large
 
     # The menu
 
@@ -76,7 +76,7 @@ class ModelLibrary(QObject):
         self.menu.addAction("Open a model folder …", self.ask_folder)
 
     def _add_snapshots(self, row: ModelRow) -> None:
-        """Add a menu of a bundled model's training snapshots, if it has any."""
+        """Add a submenu with a bundled model's training snapshots, if it has any."""
         kept = snapshots(row.folder) if row.kind == BUNDLED and row.folder is not None else {}
         if kept:
             menu = QMenu(f"Training snapshots of {row.title}", self.menu)
@@ -92,7 +92,7 @@ class ModelLibrary(QObject):
     # Opening
 
     def ask_folder(self) -> None:
-        """Choose a model's folder and open it."""
+        """Ask for a model's folder, and open it."""
         dialog = QFileDialog(self._window, "Open a model folder", str(Path.home()))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -100,7 +100,7 @@ class ModelLibrary(QObject):
         dialog.open()
 
     def open_folder(self, folder: Path) -> None:
-        """Open the model in a folder; the folder is remembered once it has opened."""
+        """Open the model in a folder; once it has opened, the folder is remembered."""
         self._asked_folder = folder
         self._controller.open_model(folder)
 
@@ -152,7 +152,7 @@ class ModelLibrary(QObject):
     # Downloads
 
     def get(self, name: HubName, *, then_open: bool = False, then: State | None = None) -> None:
-        """Download a model, one at a time; the dialog shows progress. `then` is the state to open it with."""
+        """Download a model, one at a time; the dialog shows the progress. `then` is the state in which to open it."""
         self.show()
         assert self.dialog is not None
         if self.fetching is not None:
@@ -164,7 +164,7 @@ class ModelLibrary(QObject):
         self.downloads.request(name)
 
     def get_text(self, text: str) -> None:
-        """Download the model that was typed."""
+        """Download the model whose name was typed."""
         try:
             self.get(full_name(parse_hub_name(text)))
         except LogitscopeError as reason:
@@ -172,7 +172,7 @@ class ModelLibrary(QObject):
             self.dialog.show_trouble(str(reason))
 
     def cancel(self) -> None:
-        """Stop the download; what has arrived is kept, and the next download resumes from it."""
+        """Stop the download. Data received so far stay, and the next download resumes from them."""
         name, self.fetching = self.fetching, None
         self.downloads.cancel()
         if self.dialog is not None and name is not None:
@@ -189,7 +189,7 @@ class ModelLibrary(QObject):
         if self.dialog is not None:
             self.dialog.show_progress("", None)
             rows, tokens, opened = self._list()
-            # A branch may be in the row of the training that it is a snapshot of.
+            # A branch may be part of the row for the training run of which it is a snapshot.
             chosen = next((row.reference for row in rows if row.is_of(folder)), str(name))
             self.dialog.fill(rows, tokens, opened, choose=chosen)
         if self._open_when_here:
@@ -237,13 +237,13 @@ class ModelLibrary(QObject):
         dialog.open()
 
     def add_folder(self, folder: Path) -> None:
-        """Put a folder on the list."""
+        """Add a folder to the list."""
         self._try(lambda: remember_folder(folder), choose=str(folder.absolute()))
 
     def _ask_to_remove(self, row: ModelRow) -> None:
         fetched = row.kind not in (BUNDLED, HUB) and row.reference != str(row.folder)
         if not fetched and row.kind != HUB:
-            self.remove(row)  # a folder is only taken off the list
+            self.remove(row)  # a folder is only taken off the list, not deleted
             return
         box = QMessageBox(self.dialog)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -259,7 +259,7 @@ class ModelLibrary(QObject):
         box.open()
 
     def remove(self, row: ModelRow) -> None:
-        """Delete a download, or take a folder off the list."""
+        """Delete a downloaded model, or take a folder off the list."""
         model = self._controller.model
         if model is not None and row.folder is not None and row.kind != BUNDLED and model.folder == row.folder:
             if self.dialog is not None:

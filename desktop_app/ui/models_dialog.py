@@ -1,4 +1,4 @@
-"""The list of models with their memory needs and places; emits requests, and carries out none of them."""
+"""The list of models with their memory needs and folders. It emits requests, and executes none of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ _STATE, _PARAMETERS, _MEMORY = 1, 2, 5
 
 
 class ModelsDialog(QDialog):
-    """Stays open beside the window. Enter does what the selected row's button says, Delete removes the row."""
+    """A dialog that stays open beside the window. Enter presses the selected row's button, Delete removes the row."""
 
     open_asked = Signal(object)
     get_asked = Signal(object)
@@ -45,7 +45,7 @@ class ModelsDialog(QDialog):
         self._rows: list[ModelRow] = []
         self._fetching = self._loading = False
         self.is_opening = False
-        """Whether a model requested here has neither opened nor failed yet."""
+        """Whether a model requested here is being opened."""
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 16, 20, 16)
         column.setSpacing(12)
@@ -133,10 +133,10 @@ class ModelsDialog(QDialog):
         self.field.textChanged.connect(lambda _: self._enable())
         self.cancel.clicked.connect(self._cancel)
 
-    # Showing
+    # Display
 
     def fill(self, rows: Sequence[ModelRow], tokens: int, opened: Path | None, choose: str = "") -> None:
-        """Show `rows`, with memory for a text of `tokens` tokens; keep the selected row, or select `choose`.
+        """Show `rows`, with the memory for a text of `tokens` tokens; keep the selected row, or select `choose`.
 
         `opened` is the folder of the open model.
         """
@@ -176,7 +176,7 @@ class ModelsDialog(QDialog):
         self._show_choice()
 
     def _fit(self) -> None:
-        """Give rows and dialog the size that this type size needs, within the screen."""
+        """Set the sizes of the rows and the dialog for the current type size, limited to the screen."""
         height = round(self.fontMetrics().height() * 1.9)
         for n in range(self.table.rowCount()):
             self.table.setRowHeight(n, height)
@@ -219,12 +219,12 @@ class ModelsDialog(QDialog):
         self._enable()
 
     def show_progress(self, words: str, part: float | None) -> None:
-        """Show a download's progress; `part` is from 0 to 1, None while unknown; empty `words`: no download."""
+        """Show a download's progress: `part` is from 0 to 1, or None while unknown. Empty `words` mean no download."""
         self._fetching = bool(words)
         self._show_strip(words, part, "Cancel the download")
 
     def show_loading(self, stage: str) -> None:
-        """Show the stage of the model being opened; "" if there is none."""
+        """Show the stage in the opening of a model; "" if none is being opened."""
         self._loading = bool(stage)
         if stage:
             self.is_opening = True
@@ -240,7 +240,7 @@ class ModelsDialog(QDialog):
         self._enable()
 
     def show_trouble(self, words: str) -> None:
-        """Show a sentence about what went wrong until the next one."""
+        """Show a sentence about what went wrong, until the next one."""
         self.trouble.setText(words)
         self.trouble.setVisible(bool(words))
         self.is_opening = self.is_opening and not words

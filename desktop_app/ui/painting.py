@@ -1,4 +1,4 @@
-"""Marks on a QPainter: the screen's counterpart of figures.draw."""
+"""Draws marks with a QPainter; figures.draw does the same for files."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,13 +15,13 @@ from desktop_app.figures.fonts_table import BASELINE
 from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Picture, Rect, Words, reaches
 from desktop_app.ui import fonts
 
-_MANY = 1500  # from this many discs on, they are stamped into an image
+_MANY = 1500  # from this number of discs on, they are painted into an image
 
 pg.setConfigOptions(imageAxisOrder="row-major")
 
 
 def rectangle(rect: Rect) -> QRectF:
-    """A place as a Qt rectangle."""
+    """A rectangle of the page as a Qt rectangle."""
     return QRectF(rect.x, rect.y, rect.w, rect.h)
 
 
@@ -36,7 +36,7 @@ def _brush(colour: str) -> QBrush:
 
 
 def draw_marks(painter: QPainter, marks: Sequence[Mark], top: float = -math.inf, bottom: float = math.inf) -> None:
-    """Draw marks in order; those outside `top` to `bottom` may be left out."""
+    """Draw marks in order; marks outside the heights `top` to `bottom` may be left out."""
     for mark in marks:
         if not reaches(mark, top, bottom):
             continue

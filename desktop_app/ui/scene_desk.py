@@ -1,4 +1,4 @@
-"""Turns a state into its scene: requests a pass if the text has changed, else reuses the last one."""
+"""Makes a scene from a state: requests a pass if the text has changed, otherwise reuses the last one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,30 +26,30 @@ from desktop_app.ui.lanes import FreeLane, Lane
 from desktop_app.ui.product_desk import ProductDesk
 
 CHECKED = Cell("check", ())
-"""The path cell that opens the check of every tensor."""
+"""The cell, as in the path of opened cells, that stands for the check of every tensor."""
 
 
 class SceneDesk(QObject):
-    """Holds the open model, its last pass and that pass's scene; it reads the current state when it needs it."""
+    """Holds the open model, its last pass and the scene of that pass. Reads the current state when it needs it."""
 
     scene_changed = Signal(object)
-    opened_kept = Signal(object)  # the path of opened numbers, without those that the new scene lacks
-    trouble = Signal(str)  # why the text cannot be run; "" once it can
-    failed = Signal(str)  # what else could not be computed
+    opened_kept = Signal(object)  # the path of opened cells, without those that do not exist in the new scene
+    trouble = Signal(str)  # why the text cannot be run; "" once it can be
+    failed = Signal(str)  # why something else could not be computed
     working = Signal(bool)
-    answered = Signal()  # the pass of the current text is done
-    given_up = Signal()  # there will be no pass for the current text
+    answered = Signal()  # the pass over the current text is done
+    given_up = Signal()  # there will be no pass over the current text
     rewritten = Signal()  # the model's files have changed since it was opened
 
     def __init__(self, state: Callable[[], State], parent: QObject) -> None:
-        """`state` returns the current state."""
+        """`state` is a function that returns the current state."""
         super().__init__(parent)
         self._state = state
         self.model: Model | None = None
         self.scene: Scene | None = None
         self._passes: Passes | None = None
         self._prepared: Prepared | None = None
-        # The state whose prompt was requested last, and the one whose prompt the trace belongs to.
+        # The state whose prompt was requested last, and the state whose prompt the trace belongs to.
         self._asked = self._computed = state()
         self.passes = Lane("pass", self)
         self.products = ProductDesk(self)
@@ -64,13 +64,13 @@ class SceneDesk(QObject):
         self.products.ready.connect(self._on_product)
         self.products.failed.connect(self.failed)
         self.products.lane.idle.connect(self._on_products)
-        # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
+        # Typing and dragging cause many changes in one turn of the event loop; one request covers them all.
         self._due = QTimer(self)
         self._due.setSingleShot(True)
         self._due.timeout.connect(self.request)
 
     def take(self, model: Model) -> None:
-        """Take over a newly opened model: what the previous one computed does not apply to it."""
+        """Use a newly opened model, and discard what was computed with the previous one."""
         self.freeing.hold(self.model, self._passes, self.scene)
         self.model = model
         self.packing.cancel()
@@ -79,7 +79,7 @@ class SceneDesk(QObject):
 
     @property
     def pending(self) -> bool:
-        """Whether a pass is still to be requested for a change, or is under way."""
+        """Whether a pass is running, or has to be requested for a change."""
         return self._due.isActive() or self.passes.busy
 
     @property
@@ -88,17 +88,17 @@ class SceneDesk(QObject):
         return len(self._passes.trace) if self._passes is not None else 1
 
     def with_text(self, state: State) -> State:
-        """`state` with the text requested last."""
+        """`state` with the text, and everything else that determines the pass, as requested last."""
         return replace(state, **{name: getattr(self._asked, name) for name in ASKED})
 
-    # Passes
+    # Running passes
 
     def request_soon(self) -> None:
-        """Request the pass of the text once all pending changes are in."""
+        """Request the pass over the text after the pending changes."""
         self._due.start(0)
 
     def request(self) -> None:
-        """Request the pass of the current text."""
+        """Request the pass over the current text."""
         if self.model is None:
             return
         model, state = self.model, self._state()
@@ -131,7 +131,7 @@ class SceneDesk(QObject):
         self._passes, self._computed = prepared.passes, self._asked
         if prepared.scene is not None:
             self.products.put(prepared.passes, prepared.scene.all_made)
-        # Do not repeat a check of the previous text with every letter.
+        # Without this, a check of the previous text would be repeated with every letter typed.
         opened = self._state().opened
         if CHECKED in opened:
             self.opened_kept.emit(tuple(cell for cell in opened if cell != CHECKED))
@@ -161,18 +161,18 @@ class SceneDesk(QObject):
         model = self.model
         if model is None or self._passes is None or model.engine.packed or self.packing.busy:
             return
-        # The first pass used the weights as stored in the file; later ones run faster on a prepacked copy.
+        # The first pass used the weights as stored in the file; later passes run faster on a prepacked copy.
         if model.has_memory_to_pack():
             self.packing.submit(model.engine.prepack)
 
-    # The scene
+    # Making the scene
 
     def refresh(self) -> None:
-        """Make the scene that shows the last pass according to the current state."""
+        """Make the scene that shows the last pass as the current state says."""
         passes = self._passes
         if passes is None or self.model is None:
             return
-        # While the next pass runs or cannot be run, the trace and what is shown of it belong to the previous prompt.
+        # While the next pass is running or cannot be run, the trace and its display belong to the previous prompt.
         state = replace(self._state(), **{f: getattr(self._computed, f) for f in ASKED})
         try:
             before = (self._prepared.scene if self._prepared is not None else None) or self.scene
@@ -193,10 +193,10 @@ class SceneDesk(QObject):
         self._keep_opened(scene)
         self.products.make(self.waiting_for, self.model, passes)
         self.scene_changed.emit(self.scene)
-        self._prepared = None  # either used above, or prepared for another step
+        self._prepared = None  # used above, or prepared for another step
 
     def _keep_opened(self, scene: Scene) -> None:
-        """Drop the opened numbers that the new pass no longer has."""
+        """Close the opened cells that do not exist in the new pass."""
         opened = scene.state.opened
         kept: list[Cell] = []
         for cell in opened:
@@ -218,12 +218,12 @@ class SceneDesk(QObject):
 
     @property
     def step(self) -> Step | None:
-        """What the central pane shows: the current step of the walk, or a workspace."""
+        """The place shown in the central pane: the current step of the walk, or a workspace."""
         return current_place(self._state(), self.model.config) if self.model is not None else None
 
     @property
     def waiting_for(self) -> tuple[Want, ...]:
-        """What the shown views need and do not have yet."""
+        """The products that the shown views need and that are not computed yet."""
         scene, place = self.scene, self.step
         if scene is None or place is None:
             return ()
@@ -232,12 +232,12 @@ class SceneDesk(QObject):
         return tuple(dict.fromkeys(want for want in wants if not scene.has(want)))
 
     def _on_product(self, passes: Passes) -> None:
-        # Products of the model alone are also valid for a text typed in the meantime.
+        # Products that depend only on the model are also valid for a text typed in the meantime.
         if self._passes is not None and self._passes.trace.run.model == passes.trace.run.model:
             self.refresh()
 
     def _on_products(self) -> None:
-        # The computation read weights as stored in the file, and left unused memory behind.
+        # The computation read weights as stored in the file, and left memory behind that is not used now.
         if self.model is not None:
             self.freeing.free_soon(self.model.engine.give_back)
 
@@ -246,7 +246,7 @@ class SceneDesk(QObject):
         return build_view(scene, step) if self._prepared is None else self._prepared.view_of(scene, step)
 
     def full_scene(self) -> Callable[[Stop], Scene]:
-        """A job that makes the current scene from one whole pass, for exports; it reuses no rows of an earlier pass."""
+        """A function that makes the current scene from a complete pass, for exports, without reusing rows."""
         assert self.scene is not None
         scene, model = self.scene, self.model
 
@@ -263,9 +263,9 @@ class SceneDesk(QObject):
         return work
 
     def close(self) -> None:
-        """End the worker threads and release the model and its pass; nothing is emitted afterwards.
+        """End the worker threads, and release the model and its pass; no signals are emitted afterwards.
 
-        A closed window is freed at the next garbage collection; its model's threads must not wait for that.
+        A closed window is freed at the next garbage collection, but its model's threads have to end now.
         """
         self._due.stop()
         self.passes.close()

@@ -34,7 +34,7 @@ _WAYS = Ways("previous", "next", "first", "last", "previous_block", "next_block"
 
 
 class StepTrack(Track):
-    """Segments for the steps before the blocks, each block and the steps after them; emits the step's index."""
+    """One segment for the steps before the blocks, for each block and for the steps after; emits a step's index."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_WAYS, parent)
@@ -46,7 +46,7 @@ class StepTrack(Track):
     def show_steps(self, steps: tuple[Step, ...], current: int, theme: Theme, scale: float) -> None:
         """Show the current step."""
         shown = self._steps, self._current, self._theme, self._scale
-        if shown == (steps, current, theme, scale):  # as when a slider moves
+        if shown == (steps, current, theme, scale):  # as often happens while a slider moves
             return
         self._steps, self._current, self._theme, self._scale = steps, current, theme, scale
         self.setFixedHeight(round(34 * scale))
@@ -63,7 +63,8 @@ class StepTrack(Track):
                 parts.append((name, short, step.index, 1))
         gap = 3.0 if len(parts) < 60 else 1.0
         room = self.width() - gap * (len(parts) - 1)
-        # The first and last segment would be slivers beside many blocks; they keep a width that can be clicked.
+        # Beside many blocks, the first and the last segment would be too narrow to be clicked; they have a minimum
+        # width.
         least = min(26.0 * self._scale, room / 6)
         total = max(len(self._steps), 1)
         widths = [max(least if name == short else 0, room * count / total) for name, short, _, count in parts]
@@ -88,7 +89,7 @@ class StepTrack(Track):
             self._name_parts(segments, top + page.u(18), page)
 
     def _name_parts(self, segments: list[Segment], y: float, page: Page) -> None:
-        """Draw names under the segments: the current one's always, then the ends', and the others' if there is room."""
+        """Draw names under the segments: always the current one's, then those at the ends, then others that fit."""
         whole = all(page.width(part.name, size=10) + page.u(4) < part.width for part in segments)
         current = next((n for n, part in enumerate(segments) if part.holds(self._current)), 0)
         labels: list[Label] = []
@@ -118,11 +119,11 @@ class StepTrack(Track):
 
 
 class Scrubber(QWidget):
-    """Buttons, track, and the step's name in words."""
+    """Buttons, the track, and the step's name."""
 
     chosen = Signal(int)
     command = Signal(str)
-    played = Signal(bool)  # playing started or stopped, for any reason
+    played = Signal(bool)  # playing started or stopped, for whatever reason
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -163,7 +164,7 @@ class Scrubber(QWidget):
         self._steps: tuple[Step, ...] = ()
 
     def set_tight(self, tight: bool) -> None:
-        """Leave less room above and below."""
+        """Reduce the margins above and below."""
         layout = self.layout()
         assert layout is not None
         layout.setContentsMargins(16, 3 if tight else 8, 16, 3 if tight else 8)
@@ -189,12 +190,12 @@ class Scrubber(QWidget):
 
     @property
     def playing(self) -> bool:
-        """Whether steps advance by themselves."""
+        """Whether steps advance automatically."""
         return self._timer.isActive()
 
     @property
     def steps_a_second(self) -> float:
-        """The chosen speed."""
+        """The chosen speed, in steps per second."""
         return _SPEEDS[self.speed.currentIndex()]
 
     def set_speed(self, steps_a_second: float) -> None:

@@ -1,4 +1,4 @@
-"""The sheet in the window: a view that can be moved, zoomed, pointed at and travelled over."""
+"""The widget that shows the sheet of the whole pass; it can be moved, zoomed and pointed at."""
 
 import math
 from collections.abc import Sequence
@@ -28,24 +28,27 @@ from desktop_app.ui.painting import draw_marks, rectangle
 from desktop_app.ui.sheet_tiles import Ground, Key, Tiles
 
 _FAR = 1e9
-_AIMED = 4.0  # a cell at least this many pixels wide can be pointed at individually
-_STEP, _NOTCH = 1.35, 1.22  # zoom factors of a key, and of a notch of the wheel
-_FARTHEST = 3.0  # the view may be this many times as wide as the sheet
+_AIMED = 4.0  # pixels: a cell of at least this width can be pointed at individually
+_STEP, _NOTCH = 1.35, 1.22  # zoom factors of a key press, and of a notch of the mouse wheel
+_FARTHEST = 3.0  # how many times wider than the sheet the view may be
 _MOST_NUMBERS = 1200
-_PACE, _LEAST_S, _MOST_S = 0.24, 0.3, 1.4  # seconds per screen of travel; least and most for any travel
-_NOTES, _BESIDE = 34.0, 640.0  # height of a row of notes, and the width from which two have room side by side
-_COARSER = 8  # a stand-in for a missing tile may be this many times coarser
+# animation of a change of view: seconds per screen of distance, and its shortest and longest duration
+_PACE, _LEAST_S, _MOST_S = 0.24, 0.3, 1.4
+# height of a row of notes, and the width from which two of them fit side by side, in units of the page
+_NOTES, _BESIDE = 34.0, 640.0
+_COARSER = 8  # how many times coarser the substitute for a missing tile may be
 
 
 class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
-    """Shows a SheetPanel. The focus stays with the pane below, which passes its keys on."""
+    """Shows a SheetPanel. The keyboard focus stays with the pane below, which forwards its keys."""
 
-    pointed = Signal(object, int, int)  # Cells or None, row, column
+    pointed = Signal(object, int, int)  # Cells or None, row, column under the pointer
     opened = Signal(object, int, int)
-    chosen = Signal(str, object, object)  # a clicked picture: its tensor, its head or None, a token or None
-    moved_by_hand = Signal(object, object)  # this view and the part of the sheet that it now shows
-    entered = Signal()  # the keyboard focus goes to the pane below
-    _panel: SheetPanel | None = None  # pyqtgraph asks for sizes during its own construction
+    chosen = Signal(str, object, object)  # a picture was clicked: its tensor, its head or None, a token or None
+    # the user moved the view: this widget, and the part of the sheet that it now shows
+    moved_by_hand = Signal(object, object)
+    entered = Signal()  # the keyboard focus has to go to the pane below
+    _panel: SheetPanel | None = None  # defined here because pyqtgraph asks for sizes during its constructor
     _whole = True
     _marked: Region | None = None
 
@@ -76,12 +79,12 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self._ask = QTimer(self, interval=0, singleShot=True)
         self._ask.timeout.connect(self._want)
         self.frames = 0
-        """How many times the sheet was painted; read by tests and benchmarks."""
+        """How many times the sheet was painted, for tests and benchmarks."""
 
     # Content
 
     def show_panel(self, panel: SheetPanel, theme: Theme, scale: float) -> None:
-        """Show this sheet: as a whole if the text or the model is another one, else keep to the current place."""
+        """Show a sheet: all of it if the text or the model changed, else the same part as before."""
         before = self._panel
         sheet = panel.sheet
         assert sheet is not None
@@ -109,7 +112,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
     @property
     def shot(self) -> Shot:
-        """The visible part of the sheet, and its place on the screen."""
+        """The visible part of the sheet, and where it is on the screen."""
         (left, right), (top, low) = self.box.viewRange()
         place = self.viewport().rect()
         return Shot(Box(left, top, right - left, low - top), Rect(0, 0, place.width(), place.height()))
@@ -124,7 +127,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self._keep_marked()
 
     def set_marked(self, region: Region | None) -> None:
-        """Outline the opened cell, and keep it in sight when the view's height shrinks."""
+        """Outline the opened cell, and keep it visible when the view becomes lower."""
         self._marked = region
         self._keep_marked()
         self._repaint()
@@ -147,13 +150,13 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
     # Moving around
 
     def show_whole(self, *, at_once: bool = False) -> None:
-        """Show all of the sheet."""
+        """Show the whole sheet."""
         self._depth = 0
         if self._panel is not None and self._panel.sheet is not None:
             self._go(self._panel.sheet.box, at_once=at_once, whole=True, margin=0.01)
 
     def go_nearer(self, by: int) -> bool:
-        """Go nearer to the current place (1) or farther away (-1); False if it can go no farther."""
+        """Zoom in on the current place by one level (1) or out (-1); return False at the last level."""
         panel = self._panel
         if panel is None or panel.sheet is None or not 0 <= self._depth + by < len(DEPTHS):
             return False
@@ -166,7 +169,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return True
 
     def go_to_plate(self, n: int) -> None:
-        """Go to a picture; if it already fills the view, to its cells under the pointer."""
+        """Move to a picture or, if it already fills the view, to its cells under the pointer."""
         panel = self._panel
         if panel is None or panel.sheet is None:
             return
@@ -174,7 +177,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self._go(panel.sheet.plates[n].box.grown(panel.sheet.gap))
 
     def zoom(self, by: int) -> None:
-        """Enlarge (1) or shrink (-1) around the middle of the view; 0 shows the whole."""
+        """Zoom in (1) or out (-1) around the centre of the view; 0 shows the whole sheet."""
         if by == 0:
             self.show_whole()
             return
@@ -185,14 +188,14 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self._go(Box(x - w / 2, y - h / 2, w, h), margin=0)
 
     def _follow(self) -> None:
-        """Go to the walk's new step, head or token, unless the whole sheet is shown."""
+        """Move to the new step, head or token of the walk, unless the whole sheet is shown."""
         panel = self._panel
         if panel is None or panel.sheet is None or not panel.here or self._whole or self._stays:
             return
         shot = self.shot
         boxes = [nearer(panel.sheet, panel.here, depth, panel.token) for depth in DEPTHS]
         wide = [framed(box, shot.rect.w, shot.rect.h).w for box in boxes]
-        # Keep the current distance, also after zooming by hand.
+        # Keep the current level of zoom, also after the user zoomed.
         self._depth = min(range(1, len(DEPTHS)), key=lambda n: abs(math.log(wide[n] / shot.view.w)))
         self._go(boxes[self._depth])
 
@@ -201,7 +204,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         foot = self._foot(shot) if whole else 0.0
         target = framed(box, shot.rect.w, shot.rect.h - foot, margin)
         units = target.w / max(shot.rect.w, 1.0)
-        # What is free is above the sheet first: the label of the current step is there.
+        # Free space is used above the sheet first, because the label of the current step is there.
         free, label = target.h - box.h, _NOTES * self._scale * units if whole else 0.0
         target = Box(target.x, box.y - max(free / 2, min(label, free)), target.w, units * shot.rect.h)
         self._whole = whole
@@ -215,7 +218,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self._timer.start()
 
     def _foot(self, shot: Shot) -> float:
-        """The height of the notes at the lower edge, which cover no picture of the whole sheet if it has room."""
+        """The height of the notes at the lower edge: they cover no picture of the whole sheet if there is space."""
         foot = (1 if shot.rect.w > _BESIDE * self._scale else 2) * _NOTES * self._scale
         return foot if foot < shot.rect.h / 4 else 0.0
 
@@ -227,7 +230,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
     @property
     def travelling(self) -> bool:
-        """Whether the view is travelling."""
+        """Whether an animated change of view is running."""
         return self._timer.isActive()
 
     def _show(self, view: Box) -> None:
@@ -240,7 +243,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self.moved_by_hand.emit(self, self.shot.view)
 
     def move_along(self, other: "SheetView", view: Box) -> None:
-        """Show the same part as another sheet of the same layout, which was moved by hand."""
+        """Show the same part as another widget with a sheet of the same layout, which the user moved."""
         panel = self._panel
         if other is self or panel is None or other.panel is None or panel.sheet is not other.panel.sheet:
             return
@@ -259,7 +262,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self._ask.start()
 
     def _keys(self, shot: Shot) -> tuple[int, list[Key]]:
-        """The visible tiles, those in the middle first."""
+        """The level of detail and the keys of the visible tiles, those in the centre first."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         units = units_for(1 / (shot.scale * self.devicePixelRatioF()))
@@ -329,7 +332,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             coarser *= 2
 
     def _light(self, painter: QPainter, shot: Shot) -> None:
-        """Outline what the pointed cell was computed from (solid) and what it feeds (dashed), as in every view."""
+        """Outline what the cell under the pointer was computed from (solid), and what it is used for (dashed)."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -363,13 +366,15 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             ("", "") if widest is None else (pooled_phrase(widest, units), pooled_phrase(widest, units, brief=True))
         )
         middle = panel.sheet.plate_at(shot.view.x + shot.view.w / 2, shot.view.y + shot.view.h / 2)
-        if middle is not None and panel.sheet.plates[middle].y < shot.view.y:  # its name is out of sight
+        # the top of the picture, with its name, is not visible
+        if middle is not None and panel.sheet.plates[middle].y < shot.view.y:
             plate = panel.sheet.plates[middle]
             words = less = plate.name if plate.head is None else f"{plate.name}, head {plate.head}"
         taken = self._say_scale(shot, page)
         if words:
             wide, high = page.width(words, size=11) + page.u(16), page.u(20)
-            if wide + page.u(24) > shot.rect.w - taken.w:  # Explain says the rest, and so does a pointed picture
+            # the inspector shows the rest, as it does for a picture under the pointer
+            if wide + page.u(24) > shot.rect.w - taken.w:
                 words, wide = less, page.width(less, size=11) + page.u(16)
             beside = wide + page.u(24) <= shot.rect.w - taken.w
             corner = Rect(page.u(8), (shot.rect.h if beside else taken.y) - high - page.u(8), wide, high)
@@ -378,7 +383,10 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         draw_marks(painter, page.marks)
 
     def _say_scale(self, shot: Shot, page: Page) -> Rect:
-        """The colour scale of one tensor, once it is known: limits, and how many cells lie beyond; its place."""
+        """Draw the colour scale of one tensor, once it is known, and return its rectangle.
+
+        It consists of the limits, and of the number of cells beyond them.
+        """
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         low = Rect(shot.rect.w, shot.rect.h, 0, 0)
@@ -403,7 +411,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return place
 
     def _scaled(self, sheet: Sheet, shot: Shot) -> str:
-        """The tensor whose scale is shown: the one pointed at, else the current one if visible, else the middle one."""
+        """The tensor whose scale is shown: under the pointer, else the current one if visible, or the central one."""
         panel = self._panel
         assert panel is not None
         if self._at is not None:
@@ -414,7 +422,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return "" if middle is None else sheet.plates[middle].name
 
     def _named(self, plate: Plate, units: int) -> Readout:
-        """The readout for a picture whose cells are too small to be pointed at."""
+        """What is shown for a picture under the pointer whose cells are too small to be pointed at."""
         assert self._panel is not None
         meaning = ""
         if self._panel.values is not None:
@@ -426,12 +434,12 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
     # Pointing
 
     def set_readout(self, readout: Readout | None) -> None:
-        """Set the words for the cell that is pointed at."""
+        """Set the words about the cell under the pointer."""
         self._readout = readout
         self._repaint()
 
     def set_lit(self, sources: Sequence[Region], targets: Sequence[Region]) -> None:
-        """Set what the pointed cell was computed from, and what it feeds."""
+        """Set the cells that the cell under the pointer was computed from, and those it is used for."""
         self._lit = tuple(sources), tuple(targets)
         self._repaint()
 
@@ -449,7 +457,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return min(plate.cell_w, plate.cell_h) * scale >= _AIMED and self._panel.values is not None
 
     def _cells(self, n: int) -> Cells:
-        """A plate (the picture of one tensor) as Cells of the page, for the code that explains its cells."""
+        """A plate (the picture of one tensor) as Cells of a page, for the code that describes cells."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         plate = panel.sheet.plates[n]
@@ -499,7 +507,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         plate = self._panel.sheet.plates[at[0]]
         aimed, cells = self._can_aim(at[0]), self._cells(at[0])
         row = at[1] if plate.cell_h * self.shot.scale >= _AIMED else None
-        self._stays = True  # no travel: what was clicked is in sight
+        self._stays = True  # no change of view, because the clicked picture is visible
         self.chosen.emit(plate.name, plate.head, row)
         self._stays = False
         if aimed:
@@ -511,7 +519,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self.go_to_plate(at[0])
 
     def wheelEvent(self, event: Any) -> None:
-        """Zoom around the pointer. pyqtgraph's view box would zoom from the state that was painted last."""
+        """Zoom around the pointer. Replaces pyqtgraph's zoom, which starts from the state that was painted last."""
         panel = self._panel
         if panel is None or panel.sheet is None:
             return
@@ -528,7 +536,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         event.accept()
 
     def take_key(self, event: QKeyEvent) -> bool:
-        """Handle a key; False if it means nothing to the sheet."""
+        """Handle a key; return False if the sheet does not use it."""
         if event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier & ~Qt.KeyboardModifier.ShiftModifier:
             return False
         key = event.key()
@@ -545,7 +553,10 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return False
 
     def _open_nearest(self) -> bool:
-        """Open the selected token's cell nearest to the view's middle; called when the view cannot zoom in further."""
+        """Open the cell of the selected token that is nearest to the centre, once the view cannot zoom in further.
+
+        Returns False if there is none.
+        """
         panel = self._panel
         if panel is None or panel.sheet is None or not panel.here or not self._can_aim(panel.here[0]):
             return False
@@ -556,7 +567,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return True
 
     def close_down(self) -> None:
-        """End the thread and timers, and release the pass."""
+        """End the thread and the timers, and release the pass."""
         self._timer.stop()
         self._ask.stop()
         self._panel = None

@@ -68,13 +68,13 @@ class StateKeeper(QObject):
         hide(state.text if self.model is None else states.full_text(state, self.model.tokenizer))
 
     def fitted(self, state: State) -> State:
-        """Adjust a state to the open model: what the model lacks is replaced by what it has."""
+        """A state adjusted to the open model: what the model lacks (a block or a token, for example) is replaced."""
         return state if self.model is None else fitted(state, self.model)
 
     # State
 
     def set(self, state: State, key: object = None) -> None:
-        """Take over `state`. Consecutive changes with the same `key` are one undo entry."""
+        """Replace the state. Consecutive changes with the same `key` are undone together."""
         if state == self.state:
             return
         before, self.state = self.state, state
@@ -86,20 +86,20 @@ class StateKeeper(QObject):
         self._follow(before)
 
     def follow(self, intent: Intent) -> None:
-        """Apply an intent to the state; if that is impossible, say so and keep the state."""
+        """Apply an intent to the state; if that is impossible, report why and keep the state."""
         try:
             self.set(follow(intent, self.state, self.model), joined(intent))
         except LogitscopeError as reason:
             self.notice.emit(str(reason))
 
     def _follow(self, before: State) -> None:
-        """Update trace and scene after a change from `before`."""
+        """Update the pass and the scene after a change of the state from `before`."""
         self.state_changed.emit(self.state)
         if self.model is not None:
             self._look_again(before)
 
     def _look_again(self, before: State) -> None:
-        """Request the pass of the state, or update the scene of the last pass if the state needs no new one."""
+        """Request the pass of the state or, if it is the pass run last, make a new scene of it."""
         if before.asked != self.state.asked:
             self.scenes.request_soon()
         else:
@@ -122,7 +122,7 @@ class StateKeeper(QObject):
 
     @property
     def pending(self) -> bool:
-        """Whether a pass is still to be requested for a change, or is under way."""
+        """Whether a pass is running, or has to be requested for a change."""
         return self.scenes.pending
 
     @property
@@ -144,7 +144,7 @@ class StateKeeper(QObject):
 
     @property
     def step(self) -> Step | None:
-        """What the central pane shows: the current step of the walk, or a workspace."""
+        """The place shown in the central pane: the current step of the walk, or a workspace."""
         return self.scenes.step
 
     def go_to(self, step: Step) -> None:
@@ -152,11 +152,11 @@ class StateKeeper(QObject):
         self.set(navigation.at_step(self.state, step))
 
     def go_by(self, by: int) -> None:
-        """Move on by `by` steps."""
+        """Go forward by `by` steps."""
         self.set(navigation.by_steps(self.state, self.steps, by))
 
     def go_block(self, by: int) -> None:
-        """Go to the same operation of another block, or into or out of the blocks."""
+        """Go to the same operation in another block, or from outside the blocks into them and back."""
         self.set(navigation.by_block(self.state, self.steps, by))
 
     def go_head(self, by: int) -> None:
@@ -168,21 +168,21 @@ class StateKeeper(QObject):
 
     @property
     def path(self) -> tuple[Cell, ...]:
-        """The path of opened numbers; the last of them is shown."""
+        """The path of opened cells, the last of which is shown."""
         return self.state.opened
 
     def open_path(self, path: tuple[Cell, ...]) -> None:
-        """Show the last cell of `path` in the inspector; an empty path closes it."""
+        """Show the last cell of `path` in the inspector; an empty path closes the inspector."""
         self.set(replace(self.state, opened=path))
 
     def _keep_opened(self, path: tuple[Cell, ...]) -> None:
-        self.state = replace(self.state, opened=path)  # not a user action, so no undo entry
+        self.state = replace(self.state, opened=path)  # not an action of the user, so there is nothing to undo
 
-    # What is shown
+    # For the display
 
     @property
     def waiting_for(self) -> tuple[Want, ...]:
-        """What the shown views need and do not have yet."""
+        """The products that the shown views need and that are not computed yet."""
         return self.scenes.waiting_for
 
     def present_view(self, scene: Scene, step: Step) -> View:
@@ -190,18 +190,18 @@ class StateKeeper(QObject):
         return self.scenes.present_view(scene, step)
 
     def full_scene(self) -> Callable[[Stop], Scene]:
-        """A job that makes the current scene from one whole pass, for exports; it reuses no rows of an earlier pass."""
+        """A function that makes the current scene from a complete pass, for exports, without reusing rows."""
         return self.scenes.full_scene()
 
-    # What is said
+    # Messages
 
     @property
     def complaint(self) -> str:
-        """The shown sentence about what could not be done; "" if there is none."""
+        """The sentence shown about what could not be done; "" if there is none."""
         return self._complaint
 
     def complain(self, words: str) -> None:
-        """Report what could not be done; the sentence stays until the next change or the next complaint."""
+        """Report what could not be done. The sentence is shown until the next change or the next such report."""
         if words != self._complaint:
             self._complaint = words
             if words:

@@ -1,4 +1,4 @@
-"""Tells a story in the window: goes from stop to stop, hides what is asked about, checks answers with the pass."""
+"""Tells a story in the window: goes from stop to stop, hides numbers asked for, and checks answers against the pass."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +17,16 @@ from desktop_app.ui.story_bar import StoryBar
 
 
 class Telling(QObject):
-    """The state holds the story and stop; answered questions are remembered here while the story is told."""
+    """The state holds the story and the stop. Answered questions are stored here while the story is told."""
 
     said = Signal(str)
-    changed = Signal()  # which numbers are hidden has changed
+    changed = Signal()  # other numbers are hidden now than before
 
     def __init__(self, controller: Controller, bar: StoryBar) -> None:
         super().__init__(bar)
         self._controller, self._bar = controller, bar
         self._story: Story | None = None
-        self._misses: dict[int, str] = {}  # stop -> the reply after a miss
+        self._misses: dict[int, str] = {}  # stop -> the reply after a wrong answer
         self._verdicts: dict[int, str] = {}  # stop -> the reply that ended its question
         self._in_lecture = False
         self.covering = False
@@ -36,7 +36,7 @@ class Telling(QObject):
 
     @property
     def story(self) -> Story | None:
-        """The story that the state names; None if it names none, or the story can no longer be read."""
+        """The story that the state names; None if it names none, or if the story cannot be read any more."""
         name = self._controller.state.story
         if not name:
             return None
@@ -62,7 +62,7 @@ class Telling(QObject):
         return None if story is None else story.stops[self.number]
 
     def is_here(self, state: State) -> bool:
-        """Whether the screen shows the current stop, ignoring sliders and draws."""
+        """Whether the screen shows the current stop, apart from sliders and draws."""
         stop = self.stop
         model = self._controller.model
         if stop is None or model is None:
@@ -72,12 +72,12 @@ class Telling(QObject):
 
     @property
     def covered(self) -> bool:
-        """Whether the numbers of the view are hidden: a question is open, or the user has hidden them."""
+        """Whether the numbers of the view are hidden, by an unanswered question or by the user."""
         return self.covering or self._is_asking
 
     @property
     def _is_asking(self) -> bool:
-        """Whether the screen shows a stop whose question is open."""
+        """Whether the screen shows a stop whose question is not answered yet."""
         stop = self.stop
         asked = stop is not None and stop.question is not None and self.number not in self._verdicts
         return asked and self.is_here(self._controller.state)
@@ -88,13 +88,13 @@ class Telling(QObject):
         self.go_to(number)
 
     def show_draft(self, story: Story, number: int) -> None:
-        """Show a stop of a story that is still being written; it is not told."""
+        """Show a stop of a story that is still being written, without starting to tell it."""
         stop = story.stops[number]
         if (folder := _folder(stop)) is not None:
             self._show(replace(open_in(stop, self._controller.state), model=folder))
 
     def go_to(self, number: int) -> None:
-        """Show a stop, in its own model."""
+        """Show a stop in the model that it belongs to."""
         story = self._story
         if story is None or not 0 <= number < len(story.stops):
             return
@@ -108,18 +108,18 @@ class Telling(QObject):
             self._show(replace(wanted, model=folder))
 
     def _show(self, state: State) -> None:
-        """Go to a state, opening its model first where another is open."""
+        """Go to a state; if it needs another model, open that first."""
         if state.model != self._controller.state.model:
             self._controller.open_model(Path(state.model), state)
         else:
             self._controller.set(state)
 
     def do(self, name: str) -> None:
-        """Run a command of the story bar: next or previous stop, back to this stop, close, or reveal the answer."""
+        """Execute a command of the story bar: next or previous stop, back to this one, close, or reveal the answer."""
         if self.story is None:
             return
         if name == "story_next" and self._in_lecture and self._is_asking:
-            self._reveal()  # a clicker has no other key for it
+            self._reveal()  # a presenter's remote has no other key for it
         elif name == "story_next":
             self.go_to(self.number + 1)
         elif name == "story_previous":
@@ -134,7 +134,7 @@ class Telling(QObject):
     # Questions
 
     def answer(self, answer: int | str) -> None:
-        """Check an answer with the pass: right, or a hint after the first miss, or the truth after the second."""
+        """Check an answer against the pass; a hint follows the first wrong answer, the solution the second."""
         stop, scene, model = self.stop, self._controller.scene, self._controller.model
         if stop is None or stop.question is None or scene is None or model is None or self.number in self._verdicts:
             return
@@ -168,10 +168,10 @@ class Telling(QObject):
             self._verdicts[self.number] = str(reason)
         self.changed.emit()
 
-    # Showing
+    # Display
 
     def show(self, *, in_lecture: bool) -> None:
-        """Update the bar to the state."""
+        """Update the bar from the state."""
         self._in_lecture = in_lecture
         story, state = self.story, self._controller.state
         if story is None or in_lecture:
@@ -185,7 +185,7 @@ class Telling(QObject):
         self._bar.show_question(question, words if question is not None else "", done=done)
 
     def words(self) -> str:
-        """The words in lecture mode: the stop's sentence, or its question while that is open."""
+        """The words shown in lecture mode: the stop's sentence, or its question while that is not answered."""
         stop = self.stop
         if stop is None or not self.is_here(self._controller.state):
             return ""
@@ -198,4 +198,4 @@ def _folder(stop: Stop) -> str | None:
     try:
         return str(find_model(stop.model))
     except LogitscopeError:
-        return None  # it is not on this machine; the caller reports that
+        return None  # the model is not on this machine; the caller reports that

@@ -1,4 +1,4 @@
-"""Edits made by hand: what a right click, a key or a chip asks for becomes a change of the state."""
+"""Edits made by the user: right clicks, keys and buttons become changes of the state."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -46,15 +46,15 @@ _ACTIONS = {action.id: action for action in ACTIONS}
 
 
 def _plain(words: str) -> str:
-    """Words for a menu, in which an ampersand does not mark a shortcut key."""
+    """A menu's text in which an ampersand is literal, not the mark of a shortcut key."""
     return words.replace("&", "&&")
 
 
 class WhatIf(QObject):
-    """Connects the pointed cell, the chips of edits, and the controller's state."""
+    """Connects the cell under the pointer, the buttons of the edits, and the controller's state."""
 
     said = Signal(str)
-    model_asked = Signal()  # another model is to be chosen for comparison
+    model_asked = Signal()  # the user wants to choose another model for comparison
 
     def __init__(self, frame: Frame, controller: Controller, inspection: Inspection) -> None:
         super().__init__(frame)
@@ -73,7 +73,7 @@ class WhatIf(QObject):
         self.submenus: list[QMenu] = []
 
     def handlers(self) -> dict[str, Callable[[], object]]:
-        """The handlers of its commands."""
+        """The handlers of the commands for edits."""
         return {
             "edit_mute": partial(self._default, "mean"),
             "edit_zero": partial(self._default, "zero"),
@@ -106,7 +106,7 @@ class WhatIf(QObject):
             return ()
 
     def _here(self) -> tuple[Target, ...]:
-        """What can be edited at the pointed or opened cell, else at the step."""
+        """What can be edited at the cell under the pointer or the opened cell, else at the step."""
         found = self._targets(self._inspection.cell)
         scene, step = self._controller.scene, self._controller.walk_step
         if found or scene is None or step is None:
@@ -114,7 +114,7 @@ class WhatIf(QObject):
         return targets_of_step(scene.config, step, scene.head)
 
     def _default(self, name: str) -> None:
-        """Apply the default edit to the target: a single attention weight is cut, anything else is muted."""
+        """Apply the default edit to the target: a single attention weight is set to 0, anything else is ablated."""
         found = self._here()
         if not found:
             self.said.emit(
@@ -137,7 +137,7 @@ class WhatIf(QObject):
         self._ask(target, action, target.words[0].upper() + target.words[1:], [f.usual for f in action.fields])
 
     def _ask(self, target: Target, action: Action, title: str, usual: Sequence[str]) -> None:
-        """Ask for the inputs of an action, and make the edit from them."""
+        """Ask for the values of an action's fields, and add the resulting edits."""
 
         def made(given: tuple[str, ...]) -> None:
             if all(text.strip() for text in given):
@@ -150,7 +150,7 @@ class WhatIf(QObject):
             ask_lines(self._frame, title, list(zip(labels, usual, strict=True)), made)
 
     def _form(self, action: Action) -> None:
-        """Ask for a whole edit, with the shown block and head filled in if it has them."""
+        """Ask for a complete edit; the shown block and head are filled in if the action has fields for them."""
         scene = self._controller.scene
         if scene is None:
             return
@@ -163,7 +163,7 @@ class WhatIf(QObject):
         self._ask(Target("", ("",)), action, action.title, usual)
 
     def _add(self, *texts: str) -> None:
-        """Add edits, if all of them can be parsed and name something that this pass has."""
+        """Add edits if all of them can be parsed and refer to something in this pass."""
         scene, model = self._controller.scene, self._controller.model
         if scene is None or model is None:
             return
@@ -175,7 +175,7 @@ class WhatIf(QObject):
             return
         self._controller.follow(Edit(texts))
 
-    # Before and after, while a key is held
+    # Comparison while a key is held
 
     def _hold(self, compare: str) -> None:
         state = self._controller.state
@@ -186,7 +186,7 @@ class WhatIf(QObject):
             compare, self._before_hold = self._before_hold, None
             self._set(with_option(state, "compare", compare))
 
-    # From the other prompt
+    # Patching from the other prompt
 
     def _take(self) -> None:
         cell = self._inspection.cell
@@ -206,7 +206,7 @@ class WhatIf(QObject):
         self._put(self._taken, cell)
 
     def _put(self, source: Cell, target: Cell) -> None:
-        """Patch a part of the other prompt's pass into this one."""
+        """Patch a part of the other prompt's pass into this pass."""
         scene = self._controller.scene
         if scene is None or scene.other is None:
             return
@@ -220,7 +220,7 @@ class WhatIf(QObject):
     # Menus
 
     def menu(self, cell: Cell | None, point: QPoint) -> None:
-        """Show the menu of actions for what a cell stands for."""
+        """Show the menu of actions for what a cell represents."""
         self._offer(self._targets(cell), point)
 
     def _menu_of_step(self, step: Step, whole_block: bool, point: QPoint) -> None:
@@ -276,10 +276,10 @@ class WhatIf(QObject):
     def _take_other(self, text: str) -> None:
         self._set(changes.beside(self._controller.state, text))
 
-    # Chips
+    # Buttons of the edits
 
     def show(self, state: State, scene: Scene | None) -> None:
-        """Show the state's edits, its mask and the other prompt."""
+        """Show the state's edits, its mask, and the other prompt."""
         idle = {} if scene is None else scene.passes.idle
         found = []
         for n, change in enumerate(state.edits):
@@ -310,7 +310,7 @@ class WhatIf(QObject):
             return False
         try:
             return changes.is_everywhere(text, scene.config, len(scene.trace))
-        except LogitscopeError:  # the chip says that such an edit does not apply
+        except LogitscopeError:  # the edit's button says that the edit does not apply
             return False
 
     def _ask_chip(self, n: int, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The window: connects the parts, and shows in them what the controller holds."""
+"""The main window: connects the widgets, and shows in them the state that the controller holds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ from desktop_app.ui.training_desk import TrainingDesk
 
 _SLOW_MS = 250
 _PATIENCE_MS = 300
-_OFFERED = 24  # visible letters of an offered text
+_OFFERED = 24  # how many letters of a proposed text are visible
 
 
 class Window(Frame):
@@ -78,7 +78,7 @@ class Window(Frame):
         self._closing = False
         self._with_view = ""
         self._shown: object = None
-        self._folds = False  # whether part of the view can be folded
+        self._folds = False  # whether some panels of the view can be hidden
         self._view: View | None = None
         self._limit_field: str | None = None
         self._waited = False
@@ -142,7 +142,8 @@ class Window(Frame):
         self.map.chosen.connect(c.go_to)
         self.map.command.connect(a.do)
         self.canvas.asked.connect(a.follow)
-        # The inspector's view may belong to another place than the step: only commands and evidence links are followed.
+        # A view in the inspector may belong to another place than the current step. So of its intents, only commands
+        # and links to evidence are executed.
         followed = Do | Evidence
         self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, followed) else None)
         self.files.pictures = lambda: self.canvas.titles
@@ -177,14 +178,14 @@ class Window(Frame):
         self.acts.do(name)
 
     def open_example(self, example: Stop) -> None:
-        """Type an example's prompt, go to the place it is about, and say what to look for."""
+        """Enter an example's prompt, go to the place that it is about, and show a sentence on what to look for."""
         self.acts.open_example(example)
 
     def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
-        """Show a sentence at the foot of the view for a while; an empty one clears it."""
+        """Show a sentence at the bottom of the view for some seconds; an empty sentence removes it."""
         self.notice.say(words, lasting=lasting, seconds=seconds)
 
-    # Showing
+    # Display
 
     @property
     def theme(self) -> Theme:
@@ -212,7 +213,7 @@ class Window(Frame):
         self._show_scene(self.controller.scene)
 
     def _show_moment(self, view: View) -> None:
-        """Show a moment of the animated operation in place of its step."""
+        """Show a moment of the animated operation in place of its step's view."""
         self.player.theme = self.appearance.name
         self.canvas.show_view(view, self.theme, self.scale)
         self.acts.enable()
@@ -222,7 +223,10 @@ class Window(Frame):
         self._show_again()
 
     def _step_back(self) -> bool:
-        """Do what Esc does in a lecture before it ends the lecture: leave a panel, close the inspector."""
+        """Do what Esc does during a lecture before it ends the lecture: leave a panel, or close the inspector.
+
+        Returns whether there was anything to leave or close.
+        """
         if self.canvas.focused is not None:
             self.canvas.focus_panel(None)
         elif self.controller.path:
@@ -232,7 +236,7 @@ class Window(Frame):
         return True
 
     def _show_place_words(self, view: View | None) -> None:
-        """Show what to look for here: an example's sentence, or in a lecture the view's own."""
+        """Show what to look for here: an example's sentence or, in a lecture, the view's lead."""
         state, model = self.controller.state, self.controller.model
         words = self.telling.words() or (sentence_at(state, str(model.folder)) if model is not None else "")
         self.telling.show(in_lecture=self.lecture.on)
@@ -242,7 +246,7 @@ class Window(Frame):
             self.lecture.say(words, self.theme, *self._for_the_lecturer())
 
     def _for_the_lecturer(self) -> tuple[str, str]:
-        """Notes on this place (the story's, or the step's explanation), and what comes next."""
+        """Notes for the lecturer on this place (the story's, or the step's explanation), and what comes next."""
         story, stop, c = self.telling.story, self.telling.stop, self.controller
         if story is not None and stop is not None:
             after = story.stops[self.telling.number + 1 :][:1]
@@ -267,7 +271,7 @@ class Window(Frame):
         self.acts.enable()
 
     def _show_map(self, scene: Scene | None) -> None:
-        """Show the map of the open model, and on it what the edits may have changed."""
+        """Show the map of the open model, with marks where edits may have changed something."""
         c = self.controller
         if c.model is not None:
             cone = None if scene is None else cone_of(scene.trace, c.steps)
@@ -285,7 +289,7 @@ class Window(Frame):
         if self._with_view:
             self.say(self._with_view, lasting=True)
             self._with_view = ""
-        # A moved slider must not redraw a block's heads: a view is rebuilt only if its inputs change.
+        # Moving a slider must not redraw all heads of a block, so a view is rebuilt only if its inputs change.
         hidden, every_number = self.telling.covered, self.settings.every_number
         made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on, hidden, every_number)
         missing = not all(scene.has(want) for want in wants_of(scene, step))
@@ -330,7 +334,7 @@ class Window(Frame):
     def _show_count(self) -> None:
         scene = self.controller.scene
         words = "" if scene is None else f"{len(scene.trace):,} of {scene.config.n_positions:,} tokens"
-        # A slow pass is announced: until it is done, the display belongs to the previous prompt.
+        # A slow pass is announced; until it is done, the display belongs to the previous prompt.
         slow = self.controller.passes.busy and not self._slow_timer.isActive()
         self.count.setText("computing …" if slow else words)
 
@@ -343,7 +347,7 @@ class Window(Frame):
         self.acts.enable()
 
     def _show_progress(self, words: str, part: float) -> None:
-        """Say what a view waits for, once the wait has taken a while."""
+        """Show what the view is waiting for, once it has waited for a while."""
         if not words:
             self._product_since = None
             if self._says_progress:
@@ -357,7 +361,7 @@ class Window(Frame):
         self.acts.enable()
 
     def _show_nothing(self) -> None:
-        """Clear the display when there is no pass to show."""
+        """Clear the display, because there is no pass to show."""
         self.player.leave()
         self._shown = self._view = None
         self._show_place_words(None)
@@ -409,7 +413,7 @@ class Window(Frame):
         self.acts.enable()
 
     def say_with_view(self, words: str) -> None:
-        """Show a sentence with the next view; shown now, the messages of an opening model would replace it."""
+        """Show a sentence together with the next view; messages about the opening of a model would replace it now."""
         self._with_view = words
 
     def resizeEvent(self, event: Any) -> None:
@@ -423,7 +427,7 @@ class Window(Frame):
         self.view_bar.show_limit(limit, there=field is not None)
 
     def _set_limit(self, typed: str) -> None:
-        """Fix the colour limit of this view and of all views that share it."""
+        """Set the colour limit of this view, and of all views that share it, to a typed number."""
         try:
             limit = read_limit(typed)
         except LogitscopeError as reason:
@@ -434,7 +438,7 @@ class Window(Frame):
             self.controller.set(with_option(self.controller.state, self._limit_field, limit))
             self._show_limit()
 
-    # Dropping
+    # Drag and drop
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if event.mimeData().hasUrls():
@@ -452,7 +456,7 @@ class Window(Frame):
                 self.say(f"{path.name} is neither a model's folder nor a session.")
             return
 
-    # Start and end
+    # Start and close
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self._closing:

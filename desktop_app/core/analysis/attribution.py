@@ -1,14 +1,15 @@
-"""Direct logit attribution: what each part of the residual stream adds to the logit of token a, or of a less that of b.
+"""Direct logit attribution: what each part of the residual stream adds to a logit, or to the difference of two.
 
-With d = W_U[a] - W_U[b], u = w_f * d less its mean over d_model, and s the final layer norm's scale at that position
-(frozen: treated as a constant, not as something the parts cause),
+For token a, or token a against token b: with d = W_U[a] - W_U[b], u = w_f * d minus its mean over d_model, and s the
+final layer norm's scale at the position (frozen: treated as a constant, although it depends on the parts),
 
     contribution(part) = part . u / s      constant = b_f . d      sum of contributions + constant = logit a - logit b
 
-Without b, d is W_U[a] minus the mean of all columns of W_U (softmax ignores what all logits share), or W_U[a] alone.
-u is centred because the final layer norm subtracts the mean of its input; otherwise each part would also be credited
-with its own mean. A contribution is not a causal effect: a later block may erase what an earlier one wrote (Janiak et
-al. 2023, arXiv 2310.07325).
+Without b, d is W_U[a] minus the mean of all columns of W_U (softmax ignores what all logits share), or W_U[a] alone. u
+is centred because the final layer norm subtracts the mean of its input; otherwise each part would also be credited with
+its own mean. A contribution is not a causal effect: a later block may erase what an earlier one wrote (Janiak et al.
+2023, arXiv 2310.07325).
+
 Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; nostalgebraist 2020, "interpreting
 GPT: the logit lens".
 """
@@ -45,21 +46,25 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 Array = NDArray[Any]
 
 Baseline = Literal["token", "mean", "none"]
-"""What a token's logit is measured against: another token, the mean of all tokens, or nothing."""
+"""What a token's logit is measured against: another token's logit, the mean over all tokens, or nothing."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(NamedArrays):
     """What each part adds, after `position`, to the logit of `target` relative to another token, the mean, or nothing.
 
-    `contribution` [part] is in the order of `parts`; `constant` is what the final layer norm's bias adds; `total` the
-    sum of all of these; `own` the model's own number, which `total` equals up to rounding. All are in logits.
-    `head_source` [layer, head, key]: each head's contribution by the position it read from (0 for keys after
-    `position`). `neuron` [layer, d_mlp]: each MLP's contribution by neuron. Both are None if they were not requested.
-    `direction` [d_model] is u / s: any vector of the residual stream at this position contributes its dot product.
-    In an int8 model one more part, `rounding`, holds what rounding the final layer norm's output adds.
-    `head_rounding` [layer, head] is what rounding or editing a head's z adds to its contribution, beyond the sum over
-    source positions: zero if z is neither rounded nor edited.
+    All numbers are in logits. `contribution` [part] is in the order of `parts`. `constant` is what the final layer
+    norm's bias adds. `total` is the sum of all of these; it equals `own`, the number that the model computed, up to
+    rounding.
+
+    `head_source` [layer, head, key] splits each head's contribution by the position that it attends to (0 for keys
+    after `position`). `neuron` [layer, d_mlp] splits each MLP's contribution by neuron. Both are None if they were not
+    requested.
+
+    `direction` [d_model] is u / s: the contribution of any vector of the residual stream at this position is its dot
+    product with `direction`. In an int8 model there is one more part, `rounding`: what rounding the final layer norm's
+    output adds. `head_rounding` [layer, head] is what rounding or editing a head's z adds to its contribution, beyond
+    the sum over source positions; it is zero if z is neither rounded nor edited.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -97,11 +102,14 @@ class Attribution(NamedArrays):
         return found | {name: array for name, array in opened.items() if array is not None}
 
     def of_kind(self, kind: Kind) -> Array:
-        """The contributions of the parts of one kind, in order: [layer] or, for heads, [layer x head]."""
+        """The contributions of the parts of one kind, in the order of `parts`.
+
+        [layer], or for heads [layer x head].
+        """
         return self.contribution[[part.kind is kind for part in self.parts]]
 
     def closings(self) -> tuple[Closing, ...]:
-        """The parts add up to the model's number, source positions to their head, neurons to their MLP."""
+        """The checks that parts add up to the model's number, positions to their head, and neurons to their MLP."""
         largest = max(np.abs(self.contribution).max(), abs(self.constant))
         found = [closing("attribution: parts and constant", self.total, self.own, largest)]
         if self.head_source is not None:
@@ -222,20 +230,20 @@ def _sources(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, s
 
 
 def _head_rounding(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array) -> Array:
-    """What rounding z to int8 and edits of z add to each head's contribution: [layer, head]."""
+    """What rounding z to int8, and edits of z, add to each head's contribution: [layer, head]."""
     config = checkpoint.config
     found = np.zeros((config.n_layer, config.n_head))
     for n in range(config.n_layer):
         made = before_edit(trace, f"blocks.{n}.attn.z")
         if not config.int8 and not made.endswith(".before"):
-            continue  # the sum over source positions is complete
+            continue  # z is neither rounded nor edited: the sum over source positions is the whole contribution
         lost = head_rows(trace, n, row, row + 1)[:, 0] - trace.read(made, row=row)
         found[n] = np.vecdot(lost, output_matrices(checkpoint, n) @ direction.astype(np.float32))
     return found
 
 
 def _neurons(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, stop: Stop) -> Array:
-    """Each neuron's contribution, its activation times (its row of W_out . direction): [layer, d_mlp]."""
+    """Each neuron's contribution, its activation times (its row of W_out . `direction`): [layer, d_mlp]."""
     config = checkpoint.config
     found = np.empty((config.n_layer, config.d_mlp))
     for n in range(config.n_layer):

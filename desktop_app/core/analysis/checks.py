@@ -1,8 +1,8 @@
 """What `logitscope check` requires of the analyses: sums add up, and numbers agree when computed in another way.
 
-Decompositions are checked against the model's own numbers. The lens and the scores of heads are not sums, so they are
-recomputed in float64 from their definitions, without the code under test: the lens on the undivided vocabulary, the
-scores from which tokens repeat instead of from fixed offsets.
+Decompositions are checked against the numbers that the model computed. The lens and the scores of heads are not sums,
+so they are recomputed in float64 from their definitions, without the code under test: the lens on the undivided
+vocabulary, the scores by comparing tokens instead of by fixed offsets.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 Array = NDArray[Any]
 
 _PIECE = 4096  # tokens of the vocabulary converted to float64 at once
-_LONGEST = 16  # tokens repeated to check the scores of heads
+_LONGEST = 16  # number of tokens that are repeated to check the scores of heads
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Check:
     name: str
     closings: Callable[[Engine, Trace, Stop], Iterator[Closing]]
     unless: tuple[str, ...] = ()
-    """Suffixes of tensor names: the check is meaningless if a tensor with one of them is edited."""
+    """Suffixes of tensor names: if a tensor with one of them is edited, the check is meaningless and is skipped."""
 
 
 def check_analyses(
@@ -43,7 +43,8 @@ def check_analyses(
 ) -> Iterator[Closing]:
     """Every closing of every analysis of the text `ids`, most of them at its last position.
 
-    With `edits` or a `mask` the changed pass is checked, except for the checks that would be meaningless.
+    A closing compares a sum or a recomputed number with the original. With `edits` or a `mask` the changed pass is
+    checked; checks that would be meaningless there are skipped.
 
     Raises ModelError for ids that cannot be run, Cancelled on a stop.
     """
@@ -75,7 +76,7 @@ def _score(engine: Engine, trace: Trace, stop: Stop) -> Iterator[Closing]:
 
 
 class _Identity:
-    """Translators that change nothing, with which the translated lens equals the logit lens."""
+    """Translators that change nothing: the lens with them has to equal the logit lens."""
 
     def apply(self, _layer: int, x: Array) -> Array:
         return x @ np.eye(x.shape[-1], dtype=x.dtype)
@@ -90,7 +91,7 @@ def _lens(engine: Engine, trace: Trace, stop: Stop) -> Iterator[Closing]:
     largest = np.abs(found.target_logit).max()
     yield closing("lens: translated by the identity", translated.target_logit, found.target_logit, largest)
     if engine.config.int8:
-        return  # a vector computed in float64 may round to other integers
+        return  # a vector computed in float64 may be rounded to other integers
     logits = _lens_logits(checkpoint, trace, found.points, last, stop)
     largest = np.abs(logits).max(-1)
     shares = logits - logits.max(-1, keepdims=True)
@@ -124,7 +125,7 @@ def _heads(engine: Engine, _trace: Trace, stop: Stop) -> Iterator[Closing]:
         return  # no token can be repeated
     found = heads.compute(engine, sequences=1, repeated=_LONGEST, stop=stop)
     count = found.repeated
-    # Which of the T tokens is at each position, and whether it is in the second copy.
+    # For each position, which of the T tokens it holds, and whether it is in the second copy.
     token = np.array([-1, *range(count), *range(count)])
     second = np.arange(2 * count + 1) > count
     queries, keys = np.indices((2 * count + 1, 2 * count + 1))

@@ -2,19 +2,20 @@
 
 With the factors of core/analysis/folding.py, for head 1 of an earlier block and head 2 of a later one,
 
-    Q: |W_OV1 W_QK2| / (|W_OV1| |W_QK2|)     what head 1 writes, as head 2's query reads it
-    K: |W_OV1 W_QK2^T| / (the same)          ... as its key reads it
-    V: |W_OV1 W_OV2| / (|W_OV1| |W_OV2|)     ... as its value reads it
+    Q: |W_OV1 W_QK2| / (|W_OV1| |W_QK2|)     how strongly head 2's query reads what head 1 writes
+    K: |W_OV1 W_QK2^T| / (the same)          the same for its key
+    V: |W_OV1 W_OV2| / (|W_OV1| |W_OV2|)     the same for its value
 
-where |.| is the Frobenius norm. No [d_model, d_model] matrix is formed: with X^(1/2) the root of a head's Gram matrix,
-|V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Even unrelated matrices score about 1/sqrt(d_model); this
-baseline is measured on random matrices of the same shape.
+where |.| is the Frobenius norm. No [d_model, d_model] matrix is formed: with X^(1/2) the square root of a head's Gram
+matrix, |V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Even unrelated matrices score about
+1/sqrt(d_model); this baseline is measured on random matrices of the same shape.
 
 The copying score of a head is sum(eigenvalues) / sum |eigenvalues| of W_E W_V' W_O W_U', a [d_vocab, d_vocab] matrix
-whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]: 1 if the head makes every token that it
-reads likelier, -1 if less likely. Blocks after the first read little of W_E directly, so there is a second score, with
-each token's normalised vector after block 0's MLP in place of its row of W_E (block 0 itself reads the normalised
-rows).
+whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]. It is 1 if the head makes every token that
+it reads likelier, and -1 if it makes every one less likely. Blocks after the first read little of W_E directly, so
+there is a second score, in which each token's normalised vector after block 0's MLP replaces its row of W_E (block 0
+itself reads the normalised rows).
+
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
 """
 
@@ -47,7 +48,7 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 Array = NDArray[Any]
 
 KINDS = ("q", "k", "v")
-"""How a later head reads: by its query, its key or its value."""
+"""The inputs through which a later head reads: its query, its key or its value."""
 
 _DRAWS = 24  # pairs of random heads on which the baseline is measured
 _PIECE = 8192  # rows of the vocabulary multiplied at once
@@ -121,14 +122,14 @@ def compositions(checkpoint: Checkpoint, *, stop: Stop | None = None, progress: 
     stop, config = stop or Stop(), checkpoint.config
     layers, heads, width = config.n_layer, config.n_head, config.n_embd
     found = {kind: np.full((layers, heads, layers, heads), np.nan) for kind in KINDS}
-    writes: list[Array] = []  # for each block so far: (V^T V)^(1/2) O of every head, stacked by rows
-    sizes: list[Array] = []  # |W_OV| of their heads
+    writes: list[Array] = []  # for each block so far, (V^T V)^(1/2) O of every head, stacked along rows
+    sizes: list[Array] = []  # |W_OV| of the same heads
     for layer in range(layers):
         q, k, v = (read_matrices(checkpoint, layer, part) for part in (QUERY, KEY, VALUE))
         root = {name: _root(_gram(x)) for name, x in (("q", q), ("k", k), ("v", v))}
         o = write_matrices(checkpoint, layer)
         written, own = root["v"] @ o, _root(_gram(o.transpose(0, 2, 1)))
-        # The matrices with which a later head reads, and the norms to divide by.
+        # The matrices by which a later head reads what others write, and the norms to divide by.
         reads = {"q": q @ root["k"], "k": k @ root["q"], "v": v @ own}
         norms = {kind: _norms(x) for kind, x in reads.items()}
         every = np.concatenate([x.transpose(1, 0, 2).reshape(width, -1) for x in reads.values()], 1)

@@ -1,8 +1,8 @@
 """Directions among the token embeddings: neighbours, a - b + c, and how far tokens and texts lie along any vector.
 
-All rows of W_E are used minus their mean, since what they have in common says nothing about any single token. On
-request the first principal components are removed, too: a few directions with most of the variance and little meaning
-(Mu and Viswanath 2018, "All-but-the-Top", arXiv 1702.01417), like GPT-2's outlier dimensions.
+The mean of all rows of W_E is subtracted from each row, since what all rows share says nothing about a single token. On
+request the first principal components are removed as well: a few directions with most of the variance and little
+meaning (Mu and Viswanath 2018, "All-but-the-Top", arXiv 1702.01417), like GPT-2's outlier dimensions.
 """
 
 import threading
@@ -25,16 +25,16 @@ Array = NDArray[Any]
 WITHOUT = 3
 """The number of principal components that are removed on request."""
 
-_PIECE = 8192  # rows of the vocabulary at once
+_PIECE = 8192  # rows of the vocabulary processed at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rows:
     """The rows of W_E minus `mean` [d_model], and minus their components along `left_out` [component, d_model].
 
-    `shares` and `axes` are the principal components of the centred rows before anything is left out: shares of the
-    variance [component] and directions of length 1 [component, d_model], the largest first. `lengths` [token] are the
-    norms of the rows as used. The table itself is not copied.
+    `shares` [component] and `axes` [component, d_model] are the principal components of the centred rows before any is
+    removed: their shares of the variance and their directions, of length 1, in order of descending variance. `lengths`
+    [token] are the norms of the rows after removal. The table itself is not copied.
     """
 
     table: Array
@@ -48,7 +48,7 @@ class Rows:
         return f"<Rows of {len(self.table):,} tokens, {len(self.left_out)} components left out>"
 
     def of(self, ids: Array | Sequence[int]) -> Array:
-        """Some rows, [token, d_model] in float64."""
+        """The rows of some tokens, [token, d_model] in float64."""
         rows = self.table[np.asarray(ids)].astype(np.float64) - self.mean
         return rows - (rows @ self.left_out.T) @ self.left_out
 
@@ -97,9 +97,9 @@ def _rows(table: Array, without: int) -> Rows:
 
 
 def _principal(covariance: Array) -> tuple[Array, Array]:
-    """Shares of the variance and principal directions, from a sum of outer products.
+    """Shares of the variance, and principal directions, from a sum of outer products.
 
-    Signs are chosen so that the component of largest magnitude is positive.
+    Signs are chosen so that the component with the largest magnitude is positive.
     """
     values, vectors = np.linalg.eigh(covariance)
     values, axes = np.maximum(values[::-1], 0), vectors.T[::-1]
@@ -110,9 +110,10 @@ def _principal(covariance: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Nearest(NamedArrays):
-    """Tokens by the cosine of their rows with `direction` [d_model], the best first: `ids` and `cosines` [rank].
+    """Tokens by the cosine of their rows with `direction` [d_model], in descending order: `ids` and `cosines` [rank].
 
-    Tokens in `left_out` are excluded. `rank` is the rank of the requested token, from 1; None if none was requested.
+    Tokens in `left_out` are excluded. `rank` is the rank of the requested token, counted from 1; None if no token was
+    requested.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -171,7 +172,7 @@ def nearest(
 
 
 def on_ruler(trace: Trace, points: Sequence[str], direction: Array) -> Array:
-    """The cosine of each point of the residual stream, centred, with a direction [d_model]: [point, pos]."""
+    """The cosine of the centred residual stream with a direction [d_model], at each of `points`: [point, pos]."""
     flat = direction - direction.mean()
     flat = flat / max(float(np.linalg.norm(flat)), 1e-300)
     found = np.empty((len(points), len(trace)))
@@ -184,9 +185,10 @@ def on_ruler(trace: Trace, points: Sequence[str], direction: Array) -> Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Plane(NamedArrays):
-    """Vectors in the plane of their first principal components.
+    """Vectors projected onto the plane of their first principal components.
 
-    `places` [vector, axis], `shares` [axis] of the variance, `axes` [axis, d_model] of length 1, `mean` [d_model].
+    `places` [vector, axis] are their coordinates, `shares` [axis] the shares of the variance; `axes` [axis, d_model]
+    have length 1, and `mean` [d_model] was subtracted first.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {

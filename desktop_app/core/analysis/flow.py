@@ -1,19 +1,22 @@
-"""Flow: how much smaller each vector would be without each of its parts, traced from one position to the embeddings.
+"""Information flow: which parts each vector consists of, traced from one position down to the embeddings.
 
-A vector f is the sum of parts y_k. With |.| the sum of absolute values,
+A vector f is the sum of parts y_k. With |.| the sum of absolute values, the importance of a part is how much smaller f
+would be without it:
 
     importance(y_k) = max(|f| - |f - y_k|, eps) / (their sum over all parts)
 
-so that a node's importances add up to 1. Nodes are the residual stream at a position: `resid_post` of a block is
-resid_mid + MLP + b_out (both edges lead to resid_mid, which the MLP reads), and `resid_mid` is resid_pre + b_O + the
-sum of A_ij v_j W_O over all heads and sources j. From the chosen position the graph is traversed down every edge whose
-importance reaches the threshold; the importances of all other edges of a node are added up.
+so the importances of a vector's parts add up to 1. The nodes of the graph are the residual stream at a position.
+`resid_post` of a block is resid_mid + MLP + b_out; its residual edge and its MLP edge both lead to resid_mid, which the
+MLP reads. `resid_mid` is resid_pre + b_O + the sum of A_ij v_j W_O over all heads and source positions j. From the
+chosen position the graph is traversed down every edge whose importance reaches the threshold. For the other edges of a
+node, the sum of the importances is recorded.
 
-An edit replaces a tensor x by keep x + put. Each part is therefore multiplied by the `keep` of the edits after it, and
-what those edits add is one more part, `edit`, so that the parts still add up to the vector. A part that an edit sets to
-0 has an importance of nearly 0 for every vector after the edit.
+An edit replaces a tensor x by keep x + put. Each part is therefore multiplied by the `keep` of all edits that follow
+it, and what those edits add is one more part, `edit`, so that the parts still add up to the vector. A part that an edit
+sets to 0 has an importance of nearly 0 in every vector after the edit.
 
-Flow describes what vectors are made of, not what they cause.
+The flow describes what vectors consist of, not what they cause.
+
 Source: Ferrando and Voita 2024, "Information Flow Routes", arXiv 2403.00824, sections 2.1 and 2.2.
 """
 
@@ -39,13 +42,13 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 THRESHOLD = 0.04
-"""The least importance at which an edge is followed, as in the paper."""
+"""The smallest importance at which an edge is followed, as in the paper."""
 
-_EPS = 1e-9  # times |f|: the importance, before normalising, of a part without which |f| would not be smaller
+_EPS = 1e-9  # times |f|: the importance, before normalising, of a part whose removal would not make |f| smaller
 
 
 class Edge(Enum):
-    """How a node was reached from the one above it; the value is the displayed name."""
+    """The kind of an edge, by which a node was reached from the one above it; the value is the displayed name."""
 
     STREAM = "residual stream"
     ATTENTION = "attention"
@@ -56,10 +59,10 @@ class Edge(Enum):
 class Node:
     """The residual stream at one position: `tensor` is resid_mid or resid_post of a block, or `blocks.0.resid_pre`.
 
-    `reached` is the largest product of importances along any path down to it. `made_of` has the importances of
-    the parts that lead to no lower node: `b_O`, `b_out`, `embed` and `pos_embed`, `rounding` in an int8 model, `edit`
-    if an edit adds something, and `rest`, the sum over all edges below the threshold. Together with the importances of
-    the node's edges they add up to 1.
+    `reached` is the product of the importances along the path to this node for which it is largest. `made_of` holds the
+    importance of each part that leads to no lower node: `b_O`, `b_out`, `embed` and `pos_embed`; `rounding` in an int8
+    model; `edit` if an edit adds something; and `rest`, the sum over all edges below the threshold. These and the
+    importances of the node's edges add up to 1.
     """
 
     tensor: str
@@ -70,9 +73,9 @@ class Node:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Flow(NamedArrays):
-    """The graph below `position`. Edges are parallel arrays: `upper` and `lower` index `nodes`.
+    """The graph below `position`. Edges are parallel arrays; `upper` and `lower` are indices in `nodes`.
 
-    `importance` [edge]; `by_head` [edge, head] is its split among heads (0 on edges of the residual stream).
+    `importance` [edge]; `by_head` [edge, head] splits it by head (0 on edges of the residual stream).
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -107,7 +110,7 @@ class Flow(NamedArrays):
         }
 
     def closings(self) -> tuple[Closing, ...]:
-        """Each node's importances add up to 1."""
+        """The check that each node's importances add up to 1."""
         edges = np.bincount(self.upper, self.importance, len(self.nodes))
         sums = [edges[n] + sum(node.made_of.values()) for n, node in enumerate(self.nodes)]
         heads = self.by_head.sum(-1)[[kind is Edge.ATTENTION for kind in self.kinds]]
@@ -127,7 +130,7 @@ def compute(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Flow:
-    """Traverse the graph down from the last `resid_post` at `position`; a negative position counts from the end.
+    """The graph below the last `resid_post` at `position`; a negative position counts from the end.
 
     Raises ModelError for a position outside the text or a threshold outside (0, 1], Cancelled on a stop.
     """
@@ -162,11 +165,11 @@ def compute(
 
 
 _Way = tuple[Edge, int, float, Array | None]
-"""A candidate edge: its kind, the position it leads to, its importance, and the importance by head."""
+"""A candidate edge: its kind, the position of its lower node, its importance, and its importance by head."""
 
 
 class _Graph:
-    """A graph during traversal. Nodes are identified by tensor and position, edges by the keys of their two ends."""
+    """The graph during traversal. A node is identified by tensor and position, an edge by its two nodes."""
 
     def __init__(self, threshold: float, heads: int) -> None:
         self._threshold, self._none = threshold, np.zeros(heads)
@@ -183,7 +186,7 @@ class _Graph:
         made_of: dict[str, float],
         level: dict[int, float],
     ) -> None:
-        """Add a node with its edges to `below` that reach the threshold, and record their lower nodes in `level`."""
+        """Add a node with its edges to tensor `below` that reach the threshold; add their lower nodes to `level`."""
         rest = 0.0
         for kind, key, importance, heads in edges:
             if importance < self._threshold:
@@ -210,7 +213,7 @@ class _Graph:
 
 
 def shares_of(trace: Trace, tensor: str, row: int, parts: Mapping[str, Array]) -> dict[str, float]:
-    """The importance of each of `parts`, which add up to the vector of `tensor` at a position."""
+    """The importance of each of `parts`, which add up to the vector of `tensor` at position `row`."""
     whole = trace.read(tensor, row=row)
     size = float(np.abs(whole).sum(dtype=np.float64))
     lost = np.array([np.abs(whole - y).sum(dtype=np.float64) for y in parts.values()])
@@ -218,7 +221,7 @@ def shares_of(trace: Trace, tensor: str, row: int, parts: Mapping[str, Array]) -
 
 
 def _normalized(size: float, lost: Array) -> Array:
-    """Importances from |f| and every |f - y_k|."""
+    """Importances from |f| and |f - y_k| for every part."""
     raw = np.maximum(size - lost, max(_EPS * size, 1e-300))
     return raw / raw.sum()
 
@@ -227,29 +230,29 @@ def _normalized(size: float, lost: Array) -> Array:
 
 
 def _through(trace: Trace, tensor: str, row: int) -> tuple[Array | float, Array | float]:
-    """The `keep` and `put` of the edits of a tensor at a position; 1 and 0 if there are none."""
+    """The product `keep` and the sum `put` of a tensor's edits at a position; 1 and 0 if there are none."""
     if before_edit(trace, tensor) == tensor:
         return 1.0, 0.0
     return trace.read(f"{tensor}.keep", row=row), trace.read(f"{tensor}.put", row=row)
 
 
 def _with_edit(parts: dict[str, Array], put: Array | float) -> dict[str, Array]:
-    """The parts, plus what edits add, if they add anything."""
+    """The parts, and one part more if edits add something."""
     return parts | {EDIT: np.asarray(put)} if np.any(put) else parts
 
 
 EDIT = "edit"
-"""The name of the part that consists of what edits add."""
+"""The name of the part that edits add."""
 
 
 def parts_of_first(trace: Trace, row: int) -> dict[str, Array]:
-    """The parts of `blocks.0.resid_pre` at a position, by name: [d_model] each."""
+    """The parts of `blocks.0.resid_pre` at a position: name -> [d_model]."""
     keep, put = _through(trace, "blocks.0.resid_pre", row)
     return _with_edit({name: keep * trace.read(name, row=row) for name in ("embed", "pos_embed")}, put)
 
 
 def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> dict[str, Array]:
-    """The parts of a block's `resid_post` at a position by name, [d_model] each; an edge's part has its kind's name."""
+    """The parts of a block's `resid_post` at a position: name -> [d_model]. The part of an edge has its kind's name."""
     name = f"blocks.{layer}."
     bias, (keep, put) = bias_of(checkpoint, layer, "mlp.b_out"), _through(trace, name + "mlp_out", row)
     written = trace.read(before_edit(trace, name + "mlp_out"), row=row)
@@ -260,37 +263,38 @@ def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) ->
 
 @dataclass(frozen=True, eq=False)
 class Middle:
-    """`resid_mid` of a block at a position as a sum: `parts` [d_model] by name, and what heads write from each key.
+    """`resid_mid` of a block at one position as a sum.
 
-    The method `written` computes the latter from a head's values at the first `keys` positions, [key, d_head].
+    `parts` are the terms that no head writes: name -> [d_model]. What a head writes from each source position is
+    computed by `written`, from the head's values at the first `keys` positions, [key, d_head].
     """
 
     whole: Array
     parts: Mapping[str, Array]
     keys: int
-    _weights: Array  # attention, [head, key]
+    _weights: Array  # attention weights, [head, key]
     _inside: Array | float  # the `keep` of edits of z, [head, d_head]
     _after: Array | float  # the `keep` of edits of attn_out and resid_mid, [d_model]
 
     def written(self, head: int, values: Array, matrix: Array) -> Array:
-        """What a head writes here from each source, [key, d_model], given its values and its W_O [d_head, d_model]."""
+        """What a head adds here from each source, [key, d_model], given its values and its W_O [d_head, d_model]."""
         if isinstance(self._inside, np.ndarray) and (self._inside[head] != 1).any():
             values = self._inside[head] * values[: self.keys]
             return self.weighted(head, values @ matrix)
         return self.weighted(head, values[: self.keys] @ matrix)
 
     def weighted(self, head: int, brought: Array) -> Array:
-        """As `written`, given what the head would write from each source with an attention of 1, [key, d_model]."""
+        """As `written`, given what the head would add from each source at an attention weight of 1, [key, d_model]."""
         found = self._weights[head, : self.keys, None] * brought[: self.keys]
         return found if isinstance(self._after, float) else found * self._after
 
     def is_plain(self, head: int) -> bool:
-        """Whether no edit scales the head's z."""
+        """Whether no edit scales the z of this head."""
         return not isinstance(self._inside, np.ndarray) or bool((self._inside[head] == 1).all())
 
 
 def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Middle:
-    """The terms that add up to `resid_mid` of a block at a position."""
+    """`resid_mid` of a block at position `row` as a sum of terms."""
     config, name = checkpoint.config, f"blocks.{layer}."
     (before, put_before), (inside, put_inside), (outside, put_outside), (last, put_last) = (
         _through(trace, name + end, row) for end in ("resid_pre", "attn.z", "attn_out", "resid_mid")
@@ -299,7 +303,7 @@ def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Mid
     if layer:
         stream = before_edit(trace, stream)
     else:
-        before, put_before = 1.0, 0.0  # the lower node is this tensor with its edits
+        before, put_before = 1.0, 0.0  # the lower node is this tensor after its edits
     after = last * outside
     matrix = checkpoint.weights[name + "attn.W_O"]
     parts = {
@@ -324,9 +328,10 @@ def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Mid
 
 @dataclass(frozen=True, eq=False)
 class AttentionImportance:
-    """Importances for `resid_mid` at a position: `stream` is that of resid_pre, `heads` [head, key] of each source.
+    """Importances for `resid_mid` at a position: `stream` for resid_pre, `heads` [head, key] for each source.
 
-    `others` has those of `b_O`, of the `rounding` of z in int8, and of what edits add (`edit`). All add up to 1.
+    `others` holds the importances of `b_O`, of `rounding` (of z to int8), and of what edits add (`edit`). All
+    importances add up to 1.
     """
 
     stream: float
@@ -344,7 +349,7 @@ def attention_importance(
 def _attention(
     checkpoint: Checkpoint, trace: Trace, layer: int, rows: Sequence[int], stop: Stop
 ) -> list[AttentionImportance]:
-    """`attention_importance` of several positions: a head's values are multiplied by W_O only once for all of them."""
+    """`attention_importance` of several positions: each head's values are multiplied by W_O once for all of them."""
     if not rows:
         return []
     config = checkpoint.config
@@ -354,9 +359,10 @@ def _attention(
     ones = np.ones(config.n_embd, np.float32)
 
     def of_head(head: int) -> dict[int, Array]:
-        """Position -> |f - y| [key], where y is what the head wrote at that position from each source."""
+        """Position -> |f - y| [key], where y is what the head adds at that position from each source."""
         stop.check()
-        brought = values[head] @ matrices[head]  # [key, d_model], to be multiplied by a row's weights
+        # [key, d_model], before multiplication by a position's attention weights
+        brought = values[head] @ matrices[head]
         lost = {}
         for row, middle in found.items():
             plain = middle.is_plain(head)
@@ -380,7 +386,7 @@ def _attention(
 
 
 def _rounding(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Array:
-    """What int8 adds to `attn_out` at a position by rounding z, [d_model]; zeros in other models."""
+    """What rounding z to int8 adds to `attn_out` at a position, [d_model]; zeros in other models."""
     if not checkpoint.config.int8:
         return np.zeros(checkpoint.config.n_embd, np.float32)
     lost = head_rows(trace, layer, row, row + 1)[:, 0] - trace.read(f"blocks.{layer}.attn.z", row=row)

@@ -2,11 +2,12 @@
 
 A layer norm is (x - mean) / s * w + b. For any scale s, a matrix that reads its output reads x through
 
-    W' = C (w * W)        C = I - 1/d: the columns of w * W less their means
+    W' = C (w * W)        C = I - 1/d, so that each column of w * W has mean 0
 
-so W_Q', W_K', W_V' are folded with ln1 and W_U' with the final norm. W_O reads no layer norm's output and is unchanged.
-Biases are left out: they are the same for every token. A head is W_OV = W_V' W_O and W_QK = W_Q' W_K'^T, [d_model,
-d_model] of rank d_head, which are only ever stored as their factors.
+Hence W_Q', W_K', W_V' are folded with ln1 and W_U' with the final norm. W_O does not read the output of a layer norm
+and is unchanged. Biases are left out: they are the same for every token. A head is W_OV = W_V' W_O and W_QK = W_Q'
+W_K'^T, [d_model, d_model] of rank d_head; only their factors are ever stored.
+
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Layer norm" and "Splitting".
 """
 
@@ -29,13 +30,13 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 Array = NDArray[Any]
 
 QUERY, KEY, VALUE = 0, 1, 2
-"""The parts of W_QKV."""
+"""Indices of the three parts of W_QKV."""
 
-_ROWS = 2048  # rows of the vocabulary at once: their hidden vectors are four times as wide
+_ROWS = 2048  # rows of the vocabulary processed at once; their hidden vectors are four times as wide
 
 
 def read_matrices(checkpoint: Checkpoint, layer: int, part: int) -> Array:
-    """W_Q', W_K' or W_V' (`part`) of each head of a block: [head, d_model, d_head], with ln1 folded in."""
+    """W_Q', W_K' or W_V' (`part`) of each head of a block, with ln1 folded in: [head, d_model, d_head]."""
     config, width = checkpoint.config, checkpoint.config.n_embd
     whole = checkpoint.weights[f"blocks.{layer}.attn.W_QKV"][:, part * width : (part + 1) * width]
     folded = whole * checkpoint.weights[f"blocks.{layer}.ln1.w"][:, None]
@@ -70,8 +71,8 @@ def require_head(checkpoint: Checkpoint, layer: int, head: int) -> None:
 def embeddings(checkpoint: Checkpoint, ids: Array | None = None, *, through_mlp: bool = True) -> Array:
     """The representation of tokens in later blocks, [token, d_model]: E_t, or with `through_mlp` E_t + MLP_0(ln2(E_t)).
 
-    Block 0's attention and the positions are left out, as they do not belong to the token itself. Covers the whole
-    vocabulary unless `ids` are given; computed in pieces.
+    Block 0's attention and the positions are left out, because they do not depend on the token alone. The result has a
+    row for every token unless `ids` are given. It is computed in pieces.
     """
     table = checkpoint.weights["embed.W_E"]
     if not through_mlp:

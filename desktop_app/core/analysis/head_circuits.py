@@ -1,15 +1,16 @@
-"""One head from its weights: what it adds to logits on reading a token, its scores of token pairs, its directions.
+"""One head from its weights: its effect on logits by token read, its scores of token pairs, its singular directions.
 
-With e_t the representation of token t (core/analysis/folding.py), normalised,
+With e_t the normalised representation of token t (core/analysis/folding.py),
 
-    OV: e_t W_V' W_O W_U'          what full attention to t adds to every logit, for a final scale of 1
-    QK: (e_q W_Q')(e_k W_K')^T / the config's scale      the score of query token q for key token k
+        OV: e_t W_V' W_O W_U'                  what full attention to t adds to every logit, for a final scale of 1
+    QK: (e_q W_Q')(e_k W_K')^T / divisor   the score of query token q for key token k; the config gives the divisor
 
-without biases, which do not depend on the token, and without positions. Singular directions are computed from the thin
-factors: with W_V' = Q1 R1 and W_O^T = Q2 R2, the singular values of W_OV are those of R1 R2^T, [d_head, d_head].
-The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; divided by the dimension of the
-smaller one (d_head, unless a head's matrix has a lower rank) it is the share that they have in common, on average
-d_head / d_model for two unrelated subspaces.
+Biases, which do not depend on the token, and positions are left out. Singular directions are computed from thin QR
+factors: with W_V' = Q1 R1 and W_O^T = Q2 R2, the singular values of W_OV are those of R1 R2^T, [d_head, d_head]. The
+projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2. Divided by the dimension of the smaller
+one (d_head, unless a head's matrix has a lower rank), it is the fraction of that subspace which lies in the other,
+about d_head / d_model for two unrelated subspaces.
+
 Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Millidge and Black 2022, "The Singular
 Value Decompositions of Transformer Weight Matrices are Highly Interpretable"; Yamagiwa et al. 2026, arXiv 2601.10266.
 """
@@ -44,16 +45,18 @@ Circuit = Literal["OV", "QK"]
 
 _PIECE = 8192  # rows of the vocabulary normalised at once
 TOP = 10
-"""How many tokens a table lists on each side."""
-_TYPICAL, _DIRECTIONS, _ENDS = 8, 5, 5  # on a head's page: typical tokens, directions, tokens of each direction
+"""How many of the highest and how many of the lowest tokens a table lists."""
+# numbers listed on a head's page: typical tokens, directions, tokens at each end of a direction
+_TYPICAL, _DIRECTIONS, _ENDS = 8, 5, 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TokenTable(NamedArrays):
     """For each of `tokens`, the tokens that one head's `circuit` (OV or QK) scores highest and lowest.
 
-    `promoted` and `suppressed` are ids [token, rank], the strongest first, with their numbers. `own` [token] is the
-    number of the token itself and `own_rank` how many are greater: 0 for a head that copies.
+    `promoted` and `suppressed` are ids [token, rank], the most extreme first; their scores have the same axes. `own`
+    [token] is the token's score for itself, and `own_rank` the number of tokens with a greater score: 0 for a head that
+    copies.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -84,7 +87,7 @@ class TokenTable(NamedArrays):
 
 
 def read_through_mlp(layer: int, asked: bool) -> bool:
-    """Whether a block's heads read tokens through block 0's MLP: if `asked`, but never in block 0, before that MLP."""
+    """Whether a block's heads are taken to read tokens after block 0's MLP: if `asked`, except in block 0 itself."""
     return asked and layer > 0
 
 
@@ -111,7 +114,7 @@ def qk_rows(
 ) -> Array:
     """The score of each of `ids` as a query for every token as a key, [token, d_vocab]. Raises ModelError, Cancelled.
 
-    With `through_mlp` this needs the representation of every token, which is computed once for a model.
+    With `through_mlp`, the representation of every token is needed; it is computed once per model.
     """
     require_head(checkpoint, layer, head)
     _require_tokens(checkpoint, ids)
@@ -122,7 +125,7 @@ def qk_rows(
 
 
 def along_tokens(checkpoint: Checkpoint, directions: Array, *, through_mlp: bool, stop: Stop | None = None) -> Array:
-    """Every token's normalised row projected onto `directions` [direction, d_model]: [direction, d_vocab]."""
+    """The projection of every token's normalised row onto `directions` [direction, d_model]: [direction, d_vocab]."""
     stop = stop or Stop()
     rows = kept_embeddings(checkpoint, stop=stop) if through_mlp else checkpoint.weights["embed.W_E"]
     found = np.empty((len(directions), len(rows)), np.float32)
@@ -150,7 +153,7 @@ def table(
     top: int = TOP,
     stop: Stop | None = None,
 ) -> TokenTable:
-    """The tokens that reading each of `ids` promotes and suppresses (OV), or its best and worst keys (QK)."""
+    """For each of `ids`, the tokens that reading it promotes and suppresses (OV), or its best and worst keys (QK)."""
     if circuit == "OV":
         rows = ov_rows(checkpoint, layer, head, ids, through_mlp=through_mlp)
     else:
@@ -176,7 +179,10 @@ def table(
 
 
 def best(rows: Array, count: int) -> Array:
-    """Indices of the greatest of each row [row, d_vocab], the greatest first, the earlier of equals: [row, rank]."""
+    """The indices of the `count` greatest numbers of each row, the greatest first: [row, d_vocab] -> [row, rank].
+
+    Of equal numbers the earlier one comes first.
+    """
     count = min(count, rows.shape[1])
     found = np.empty((len(rows), count), np.int64)
     for n, row in enumerate(rows):
@@ -187,7 +193,7 @@ def best(rows: Array, count: int) -> Array:
 
 
 def typical(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool = True, count: int = TOP) -> Array:
-    """The tokens that make the head write the longest vectors, |e_t W_V' W_O|, the longest first: ids [rank]."""
+    """The ids of the tokens for which the head writes the longest vectors |e_t W_V' W_O|, the longest first: [rank]."""
     require_head(checkpoint, layer, head)
     through = read_through_mlp(layer, through_mlp)
     o = write_matrices(checkpoint, layer)[head].astype(np.float64)
@@ -199,12 +205,12 @@ def typical(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Directions(NamedArrays):
-    """The singular directions of W_OV or W_QK of a head, the strongest first.
+    """The singular directions of a head's W_OV or W_QK, in order of descending singular value.
 
-    `values` [direction] are the singular values. `reads` and `writes` [direction, d_model] have length 1: for W_OV,
-    what is read and what is then written; for W_QK, the query's side and the key's. The sign of a pair is arbitrary:
-    `singular` makes the largest component of `reads` positive; `whole_head` makes positive, instead, the largest dot
-    product of `reads` with a token.
+    `values` [direction] are the singular values. `reads` and `writes` [direction, d_model] have length 1. For W_OV they
+    are the direction that is read and the direction that is written as a result; for W_QK, the query's direction and
+    the key's. The sign of a pair is arbitrary: `singular` makes the largest component of `reads` positive, `whole_head`
+    the largest dot product of `reads` with a token.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -241,19 +247,19 @@ def singular(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int, co
     (q1, r1), (q2, r2) = np.linalg.qr(left), np.linalg.qr(right.T)
     u, values, vt = np.linalg.svd(r1 @ r2.T)
     reads, writes = (q1 @ u).T[:count], (vt @ q2.T)[:count]
-    # The two directions may change sign together; `reads` has a positive largest component on every machine.
+    # Both directions of a pair may change sign. Making the largest component positive gives the same sign everywhere.
     signs = np.sign(reads[np.arange(len(reads)), np.abs(reads).argmax(1)])[:, None]
     return Directions(circuit, layer, head, values[:count], reads * signs, writes * signs)
 
 
 SIDES = ("q", "k", "v", "o")
-"""Subspaces of a head in the residual stream: what its query, key and value read, and what it writes."""
+"""The subspaces of a head in the residual stream: what its query, key and value read, and what it writes."""
 
 
 def basis(checkpoint: Checkpoint, layer: int, side: str) -> Array:
-    """Orthonormal bases of what each head of a block reads or writes (SIDES): [head, d_model, d_head].
+    """Orthonormal bases of the subspaces (SIDES) that the heads of a block read or write: [head, d_model, d_head].
 
-    A head whose matrix has a lower rank has columns of zeros at the end: nothing is read or written along other axes.
+    If a head's matrix has a lower rank, the last columns are zeros.
     """
     if side == "o":
         matrices = write_matrices(checkpoint, layer).transpose(0, 2, 1)
@@ -267,8 +273,9 @@ def basis(checkpoint: Checkpoint, layer: int, side: str) -> Array:
 
 
 def shared(one: Array, other: Array) -> Array:
-    """|U^T V|^2 over the dimension of the smaller subspace, for bases [..., d_model, d_head]: 1 where one contains the
-    other, and 0 where one is empty.
+    """|U^T V|^2 over the dimension of the smaller subspace, for bases [..., d_model, d_head].
+
+    It is 1 if one subspace contains the other, and 0 if one is empty.
     """
     both = np.square(one.swapaxes(-1, -2) @ other).sum((-1, -2))
     ranks = np.minimum(*(np.square(x).sum((-1, -2)).round() for x in (one, other)))
@@ -279,9 +286,9 @@ def shared(one: Array, other: Array) -> Array:
 def projection_kernel(
     checkpoint: Checkpoint, layer: int, head: int, side: str, other: str, *, stop: Stop | None = None
 ) -> Array:
-    """`shared` of one head's `side` with every head's `other`, [layer, head]: 1 where they are equal.
+    """`shared` of one head's subspace `side` with every head's subspace `other`, [layer, head]; 1 if they are equal.
 
-    Both sides are among SIDES. Raises ModelError if there is no such head, Cancelled on a stop.
+    Both are among SIDES. Raises ModelError if there is no such head, Cancelled on a stop.
     """
     require_head(checkpoint, layer, head)
     stop, config = stop or Stop(), checkpoint.config
@@ -294,8 +301,10 @@ def projection_kernel(
 
 
 def copying_of(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool, norm: bool = True) -> Array:
-    """The eigenvalues that make up a head's copying score, [d_head], complex: for normalised rows, or with `norm` False
-    for the unchanged rows of W_E. Raises ModelError if there is no such head.
+    """The eigenvalues from which a head's copying score is computed, complex, [d_head].
+
+    Tokens are represented by normalised rows or, with `norm` False, by the unchanged rows of W_E. Raises ModelError if
+    there is no such head.
     """
     require_head(checkpoint, layer, head)
     v, o = read_matrices(checkpoint, layer, VALUE)[head], write_matrices(checkpoint, layer)[head]
@@ -315,12 +324,13 @@ def score_of(values: Array) -> float:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadCircuits:
-    """One head from its weights: for a chosen token, for typical ones, and by its directions.
+    """Everything that a head's page shows of its weights: a chosen token, typical tokens, and singular directions.
 
-    `ov` and `qk` are for the chosen token, `typical` for the tokens on which the head writes the longest vectors.
-    `read` and `written` [direction, rank] are the tokens farthest along the singular directions of `directions`, by
-    circuit, with their numbers. `kernel` [layer, head], for each of SIDES but the last, compares what the head writes
-    with what every later head's query, key and value read; NaN in the head's own and earlier blocks.
+    `ov` and `qk` are for the chosen token, `typical` for the tokens for which the head writes the longest vectors.
+    `read` and `written` [direction, rank] are, by circuit, the tokens farthest along the singular `directions`, with
+    their projections. `kernel` [layer, head], for each of SIDES but the last, compares the subspace that the head
+    writes with those that the query, key and value of every later head read; it is NaN in the head's block and earlier
+    ones.
     """
 
     ov: TokenTable
@@ -343,7 +353,7 @@ def whole_head(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> HeadCircuits:
-    """All of `HeadCircuits`. Raises ModelError, and Cancelled on a stop."""
+    """The weights of one head as `HeadCircuits`. Raises ModelError, and Cancelled on a stop."""
     stop, config = stop or Stop(), checkpoint.config
     through = read_through_mlp(layer, through_mlp)
     if through:
@@ -360,7 +370,8 @@ def whole_head(
             other = unembedded(checkpoint, made.writes.astype(np.float32))
         else:
             other = along_tokens(checkpoint, made.writes.astype(np.float32), through_mlp=through, stop=stop)
-        # Signs are chosen so that the token farthest from 0 is on the positive side, which is the one shown.
+        # Signs are chosen so that the token with the largest |projection| is on the positive side, which is the one
+        # shown.
         turned = np.where(np.abs(along.min(1)) > along.max(1), -1.0, 1.0)[:, None]
         directions[circuit] = Directions(
             made.circuit, layer, head, made.values, made.reads * turned, made.writes * turned

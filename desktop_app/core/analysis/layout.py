@@ -1,9 +1,9 @@
-"""All embeddings laid out in a plane so that neighbours stay neighbours: UMAP, from exact nearest neighbours.
+"""All token embeddings laid out in a plane so that neighbours stay neighbours: UMAP with exact nearest neighbours.
 
-Each row's nearest neighbours by cosine are found exactly, and their distances become the weights of edges (McInnes,
+Each row's nearest neighbours by cosine are found exactly, and their distances are converted to edge weights (McInnes,
 Healy and Melville 2018, arXiv 1802.03426, section 3.1). Starting from the first two principal components, points are
 pulled together along edges and pushed away from random other points (section 3.2). Each step moves all points at once,
-so it takes only a few array operations and gives the same result on every machine; the seed fixes the picture.
+so it takes only a few array operations and gives the same result on every machine. The seed determines the picture.
 """
 
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from desktop_app.gpt2.session import Stop
 Array = NDArray[Any]
 
 NEIGHBOURS, EPOCHS = 15, 160
-_A, _B = 1.577, 0.895  # the curve for a minimum distance of 0.1: 1 / (1 + a x^(2b))
+_A, _B = 1.577, 0.895  # parameters of the curve 1 / (1 + a x^(2b)) for a minimum distance of 0.1
 _PUSHES, _PIECE, _CLIP = 5, 256, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The place of each row, [token, (x, y)], and the share of true neighbours that are still neighbours in the plane.
+    """The place of each row, [token, (x, y)], and the fraction of nearest neighbours that stay neighbours in the plane.
 
-    `kept_by_components` is that share in the plane of the first two principal components.
+    `kept_by_components` is the same fraction in the plane of the first two principal components.
     """
 
     places: Array
@@ -63,7 +63,7 @@ def neighbours(
 def compute(
     table: Rows, *, seed: int = 0, epochs: int = EPOCHS, stop: Stop | None = None, progress: Progress = unheard
 ) -> Layout:
-    """Lay out all rows. Raises Cancelled on a stop."""
+    """The layout of all rows. Raises Cancelled on a stop."""
     stop = stop or Stop()
     start = _start(table)
     ids, cosines = neighbours(table, NEIGHBOURS, stop=stop, progress=lambda share: progress(0.4 * share))
@@ -85,7 +85,7 @@ def _start(table: Rows) -> Array:
 
 
 def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
-    """The ends and weights of edges; a weight is the fuzzy union of each row's membership in the other's neighbours."""
+    """The ends and weights of edges. A weight is the fuzzy union of each row's membership in the other's neighbours."""
     total, count = ids.shape
     nearest = distances[:, :1]
     low, high = np.zeros((total, 1)), np.full((total, 1), 4.0)
@@ -105,7 +105,7 @@ def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
 
 
 def _step(places: Array, heads: Array, tails: Array, weights: Array, rate: float, rng: np.random.Generator) -> None:
-    """One epoch: edges, drawn by weight, pull their first end to their second and push it away from random points."""
+    """Update `places` by one epoch: pull the first end of sampled edges to the second and push it off other points."""
     total = len(places)
     drawn = rng.random(len(weights)) < weights
     one, two = heads[drawn], tails[drawn]
@@ -127,7 +127,7 @@ def _step(places: Array, heads: Array, tails: Array, weights: Array, rate: float
 
 
 def kept_neighbours(places: Array, ids: Array, *, most: int = 2000, seed: int = 0) -> float:
-    """The share of true neighbours `ids` [token, neighbour] that are neighbours in the plane too, over a sample."""
+    """The fraction of nearest neighbours, `ids` [token, neighbour], that are neighbours in the plane, for a sample."""
     total, count = ids.shape
     if not count:
         return 1.0

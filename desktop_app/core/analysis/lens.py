@@ -2,12 +2,13 @@
 
     LN_f(y) W_U        with LN_f's mean and scale computed from y itself
 
-where y is the stream at the start of block 0, then after each attention and each MLP. The last point is the model's own
-output. With translators, the points at the starts of blocks become LN_f(y T + c) W_U; the points after attention and
-the model's output have no translator and do not change (`translated` says which points have one). On request, the
-output of attention or of an MLP alone is read in the same way; that is not a prediction.
+where y is the stream at the start of block 0, then after each attention and each MLP. The last point is the model's
+output. With translators, the points at the starts of blocks become LN_f(y T + c) W_U; points after attention and the
+model's output have no translator and do not change (`translated` says which points have one). On request, the output of
+attention or of an MLP alone is read in the same way; that is not a prediction.
 
-Logits are computed for a batch of rows and a piece of the vocabulary at a time; only the requested results are kept.
+Logits are computed for a batch of rows and a piece of the vocabulary at a time; only the requested results are stored.
+
 Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al. 2023, arXiv 2303.08112.
 """
 
@@ -35,11 +36,11 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 
-_ROWS = 1600  # vectors unembedded at once, so many that the cost of reading W_U does not matter
+_ROWS = 1600  # vectors multiplied by W_U at once: enough that the time to read W_U does not matter
 _CELLS = 1 << 22  # logits in memory at once
 
 What = Literal["stream", "attn_out", "mlp_out"]
-"""What is read: the residual stream at every point, or only the output of each block's attention or MLP."""
+"""What the lens reads: the residual stream at every point, or only the output of each block's attention or MLP."""
 
 
 def points(config: Config, what: What = "stream") -> tuple[str, ...]:
@@ -55,10 +56,13 @@ class Lens(NamedArrays):
     """What each point predicts at each position.
 
     [point, pos], where `pos` counts from position `start` of the text: `top_id` and `top_probability` of the likeliest
-    token; `entropy` of the distribution and `kl`, KL(model's own output || lens), in nats. [target, point, pos], for
-    each of `targets`: its logit, its probability, and its rank, which is the number of tokens with a greater logit
-    (0 is the top). `translated` [point] says where a translator was used. `own_logits` [d_vocab] are the model's logits
-    at the last of these positions; None if the last point is not the model's output.
+    token; `entropy` of the distribution and `kl`, KL(model's output || lens), in nats.
+
+    [target, point, pos], for each of `targets`: its logit, its probability, and its rank, which is the number of tokens
+    with a greater logit (0 is the top).
+
+    `translated` [point] says whether a translator was used. `own_logits` [d_vocab] are the model's logits at the last
+    of these positions; None if the last point is not the model's output.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -87,7 +91,7 @@ class Lens(NamedArrays):
     own_logits: Array | None
 
     def arrays(self) -> dict[str, Array]:
-        """The arrays written to a file; if there is a single target, its axis is dropped."""
+        """The arrays written to a file. If there is a single target, its axis is dropped."""
         found = {
             "points": np.array(self.points),
             "top_id": self.top_id,
@@ -105,7 +109,7 @@ class Lens(NamedArrays):
         return found
 
     def closings(self) -> tuple[Closing, ...]:
-        """The last point agrees with the model's output."""
+        """The check that the last point agrees with the model's output."""
         if self.own_logits is None:
             return ()
         own = self.own_logits.astype(np.float64)
@@ -135,22 +139,16 @@ def compute(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Lens:
-    """Read every point of `trace` at positions `start` to `end` (by default all) through the unembedding.
+    """The lens at every point of `trace`, for positions `start` to `end` (by default all).
 
-    Args:
-        checkpoint: the model that made `trace`.
-        trace: the pass.
-        what: the residual stream, or only the outputs of attention or of MLPs.
-        targets: ids of tokens whose logits, probabilities and ranks are kept.
-        translators: applied before the final layer norm at the starts of blocks; only for the stream.
-        start: the first position.
-        end: the position after the last.
-        stop: cancels between two pieces of the vocabulary.
-        progress: receives the fraction done.
+    Args: checkpoint: the model that made `trace`. trace: the pass. what: the residual stream, or only the outputs of
+    attention or of MLPs. targets: ids of tokens whose logits, probabilities and ranks are returned. translators:
+    applied before the final layer norm at the starts of blocks; only for the stream. start: the first position. end:
+    the position after the last. stop: cancels between two pieces of the vocabulary. progress: receives the fraction
+    done.
 
-    Raises:
-        ModelError: a token or positions that do not exist, or a translator that cannot be used.
-        Cancelled: `stop` was set.
+    Raises: ModelError: a token or positions that do not exist, or a translator that cannot be used. Cancelled: `stop`
+    was set.
     """
     stop, config = stop or Stop(), checkpoint.config
     end = len(trace) if end is None else end
@@ -196,14 +194,14 @@ def compute(
 
 
 def _translated_layers(config: Config, what: What) -> dict[str, int]:
-    """For each point that is the input of a block, that block."""
+    """Point -> block, for each point that is the input of a block. Raises ModelError if `what` is not the stream."""
     if what != "stream":
         raise ModelError("Translators are for the residual stream; leave them out for what attention or an MLP writes.")
     return {"blocks.0.resid_pre": 0} | {f"blocks.{n - 1}.resid_post": n for n in range(1, config.n_layer)}
 
 
 def layer_of_translator(config: Config, point: str) -> int | None:
-    """The block whose translator reads a point; None if it has none."""
+    """The block whose translator is applied at a point; None if no translator is."""
     return _translated_layers(config, "stream").get(point)
 
 
@@ -216,7 +214,7 @@ def _final(
     translators: Translators | None,
     stop: Stop,
 ) -> Array:
-    """The vectors to multiply with W_U for one point: [pos, d_model]."""
+    """The vectors to multiply by W_U for one point: [pos, d_model]."""
     stop.check()
     y = trace.read_rows(name, rows.stop, rows.start)
     if layer is not None and translators is not None:
@@ -234,7 +232,7 @@ def final_norm(checkpoint: Checkpoint, y: Array) -> Array:
 
 
 class _Read:
-    """The results kept from the logits of [point, pos]: filled position by position, or vocabulary piece by piece."""
+    """Results computed from the logits [point, pos]; filled position by position, or vocabulary piece by piece."""
 
     def __init__(self, count: int, length: int, targets: Sequence[int]) -> None:
         shape, each = (count, length), (len(targets), count, length)
@@ -244,7 +242,7 @@ class _Read:
         self.target_rank = np.zeros(each, np.int64)
 
     def put(self, rows: slice, part: "_Read") -> None:
-        """Copy the results of `part` for these positions."""
+        """Copy the results of `part` into the given positions."""
         for name, array in vars(self).items():
             array[..., rows] = getattr(part, name)
 
@@ -252,8 +250,8 @@ class _Read:
 class _Sums:
     """Running softmax sums over pieces of the vocabulary, relative to the greatest logit so far; [point, pos], float64.
 
-    With m that maximum: `mass` is the sum of e^(l - m), `weighted` that of e^(l - m) (l - m), and `cross` that of
-    e^(f - m_f) (l - m), where f are the model's own logits. When a greater logit appears, they are rescaled to the new
+    With m that maximum: `mass` is the sum of e^(l - m), `weighted` the sum of e^(l - m) (l - m), and `cross` the sum of
+    e^(f - m_f) (l - m), where f are the model's logits. When a greater logit appears, the sums are rescaled to the new
     maximum, so that no logit is read twice (Milakov and Gimelshein 2018, arXiv 1805.02867).
     """
 
@@ -264,7 +262,7 @@ class _Sums:
         self._own = threading.local()
 
     def _scratch(self, shape: tuple[int, int]) -> Array:
-        """This thread's own scratch memory, reused because the system has to clear newly allocated memory."""
+        """Scratch memory of the calling thread, reused because the system has to clear newly allocated memory."""
         size = shape[0] * shape[1]
         if getattr(self._own, "buffer", np.empty(0)).size < size:
             self._own.buffer = np.empty(size, np.float32)
@@ -272,7 +270,7 @@ class _Sums:
         return buffer[:size].reshape(shape)
 
     def add(self, point: int, logits: Array, most: Array) -> Array:
-        """Accumulate `logits` [pos, piece], whose maxima are `most`, and overwrite them by l - m. Returns e^(l - m)."""
+        """Add `logits` [pos, piece] with maxima `most` to the sums, overwrite them by l - m, and return e^(l - m)."""
         before = self.most[point]
         after = np.maximum(before, most)
         shrink, moved = np.exp(before - after), self.mass[point] * (before - after)
@@ -287,7 +285,7 @@ class _Sums:
 def _unembed(
     vectors: Array, table: Array, targets: Sequence[int], pool: ThreadPoolExecutor, stop: Stop, progress: Progress
 ) -> _Read:
-    """The results from the logits of `vectors` [point, pos, d_model]; the last point is the model's output."""
+    """Results from the logits of `vectors` [point, pos, d_model]; the last point is the model's output."""
     count, length, width = vectors.shape
     flat = vectors.reshape(-1, width)
     piece = min(len(table), max(256, _CELLS // len(flat)))
@@ -298,7 +296,7 @@ def _unembed(
     every = np.arange(length)
 
     def take(point: int, logits: Array, start: int) -> Array:
-        """Accumulate a point's logits [pos, piece], the first that of token `start`, and overwrite them by l - m."""
+        """Add a point's logits [pos, piece] to the sums, and overwrite them by l - m; token `start` comes first."""
         best = logits.argmax(-1)
         most = logits[every, best]
         greater = most > sums.most[point]
@@ -306,12 +304,12 @@ def _unembed(
         for at, token in enumerate(targets):
             above = logits > found.target_logit[at, point, :, None]
             if start <= token < start + logits.shape[-1]:
-                above[:, token - start] = False  # it is never above itself, regardless of rounding
+                above[:, token - start] = False  # a logit is never greater than itself, regardless of rounding
             found.target_rank[at, point] += np.count_nonzero(above, axis=-1)
         return sums.add(point, logits, most)
 
     def take_all(logits: Array, start: int) -> list[Future[None]]:
-        """Accumulate the logits of every point [point, pos, piece], while the next matrix product runs."""
+        """Add the logits of every point [point, pos, piece] to the sums, while the next matrix product runs."""
         own_most, own_mass = sums.most[-1].copy(), sums.mass[-1].copy()
         own = take(count - 1, logits[-1], start).copy()  # this thread's memory may be used for another point
         shrink = np.exp(own_most - sums.most[-1])
@@ -324,7 +322,7 @@ def _unembed(
 
         return [pool.submit(compare, point) for point in range(count - 1)]
 
-    # One piece is accumulated while the next is multiplied: idle BLAS threads would slow the thread pool down.
+    # While one piece is added to the sums, the next is multiplied: idle BLAS threads would slow the thread pool down.
     taken: list[Future[None]] = []
     for n, start in enumerate(range(0, len(table), piece)):
         stop.check()
@@ -339,7 +337,7 @@ def _unembed(
     sums.cross[-1] = sums.weighted[-1]
     log_mass, own_mass = np.log(sums.mass), sums.mass[-1]
     found.top_probability[:] = 1 / sums.mass
-    # Neither is ever negative: values below zero are due to rounding.
+    # Entropy and KL are never negative; values below zero are due to rounding.
     found.entropy[:] = np.maximum(0, log_mass - sums.weighted / sums.mass)
     found.kl[:] = np.maximum(0, (sums.weighted[-1] - sums.cross) / own_mass - np.log(own_mass) + log_mass)
     found.target_probability[:] = np.exp(found.target_logit - sums.most) / sums.mass

@@ -2,10 +2,11 @@
 
     x = embed + pos_embed + sum over earlier blocks of (result of each head + b_O + MLP without b_out + b_out)
 
-A head's result is z W_O, with the head's own rows of W_O. What an edit adds to the stream, or to what is written into
-it, is a separate part; an edit further upstream, such as one of z, is contained in the part that it changes. No
-function here computes the parts at every position: they are computed at one position or for a weighted sum of
-positions, or only projected onto a direction.
+A head's result is its z times its rows of W_O. What an edit adds to the stream, or to something written into it, is a
+separate part. The effect of an edit further upstream, such as an edit of z, is contained in the part that it changes.
+No function here computes the parts at every position: they are computed at one position, as a weighted sum over
+positions, or projected onto a direction.
+
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Residual stream".
 """
 
@@ -47,9 +48,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Part:
-    """One part: its name, its kind, and the block and head that wrote it (None if there is none).
+    """One part: its name, its kind, and the block and head that wrote it (None where that does not apply).
 
-    For an edit, the part is the change that it made to `tensor`.
+    For an edit, the part is the change that the edit made to `tensor`.
     """
 
     name: str
@@ -71,18 +72,18 @@ _STREAM = ("resid_pre", "attn_out", "resid_mid", "mlp_out")
 
 
 def _edited(trace: Trace, layer: int) -> list[str]:
-    """The tensors edited, among the stream and what is written into it, up to `resid_pre` of block `layer`."""
+    """The edited ones among the stream, and what is written into it, up to `resid_pre` of block `layer`."""
     names = [f"blocks.{n}.{end}" for n in range(layer) for end in _STREAM]
     return [name for name in (*names, f"blocks.{layer}.resid_pre") if f"{name}.before" in trace.table]
 
 
 def before_edit(trace: Trace, name: str) -> str:
-    """The name of the tensor's value before an edit, if it is edited; else its own name."""
+    """The name of the tensor's value before its edit, if it is edited; otherwise its name."""
     return f"{name}.before" if f"{name}.before" in trace.table else name
 
 
 def require_unedited(trace: Trace, ends: Sequence[str], what: str) -> None:
-    """Raise ModelError if the pass is edited at a tensor whose name has one of the suffixes `ends`."""
+    """Raise ModelError if the pass has an edit of a tensor whose name ends in one of `ends`."""
     for edit in trace.run.edits:
         if edit.site.endswith(tuple(ends)):
             raise ModelError(f"{edit.site} is edited, so {what}; leave that edit out.")
@@ -106,8 +107,8 @@ def combine(
 ) -> Array:
     """Each part of `resid_pre` of block `layer`, summed over positions with weights: [part, d_model] in float64.
 
-    Position `start + n` has the weight `weights_of_rows[n]`. With one row and a weight of 1 these are that position's
-    parts. The order is that of `parts`.
+    Position `start + n` has the weight `weights_of_rows[n]`; a single weight of 1 gives the parts at that position. The
+    order is that of `parts`.
     """
     stop = stop or Stop()
     config, total = checkpoint.config, float(weights_of_rows.sum())
@@ -122,7 +123,7 @@ def combine(
     at = 2
     for n in range(layer):
         stop.check()
-        # [head, d_head] x [head, d_head, d_model]: a head's result from the sum of its z, since both are linear.
+        # [head, d_head] x [head, d_head, d_model]: since results are linear in z, the sum over z is taken first.
         z = by_row @ head_rows(trace, n, start, end)
         found[at : at + config.n_head] = (z.astype(np.float32)[:, None, :] @ output_matrices(checkpoint, n))[:, 0]
         at += config.n_head
@@ -163,8 +164,8 @@ def project(
 ) -> Array:
     """The dot product of each part of `resid_pre` of block `layer` at position `row` with `direction`: [part], float64.
 
-    Equals the result of `combine` times `direction` [d_model], but forms no part: W_O is multiplied by the direction
-    first.
+    Equals the result of `combine` times `direction` [d_model], but does not compute the parts: W_O is multiplied by the
+    direction first.
     """
     stop = stop or Stop()
     config = checkpoint.config
@@ -192,9 +193,9 @@ def project(
 
 
 def head_rows(trace: Trace, layer: int, start: int, end: int) -> Array:
-    """The vectors that each head's rows of W_O are multiplied by, at some positions: z, rounded in an int8 model.
+    """The vectors that each head's rows of W_O are multiplied by, at positions `start` to `end`.
 
-    [head, pos, d_head] in float64.
+    [head, pos, d_head] in float64: z, or in an int8 model z rounded.
     """
     z = trace.read_rows(f"blocks.{layer}.attn.z", end, start)
     if trace.config.int8:
@@ -220,7 +221,8 @@ def bias_of(checkpoint: Checkpoint, layer: int, name: str) -> Array:
 class Parts(NamedArrays):
     """The parts of the residual stream at one position.
 
-    `vectors` [part, d_model] in the order of `parts`; `whole` [d_model] is the model's own `tensor` at the position.
+    `vectors` [part, d_model] is in the order of `parts`. `whole` [d_model] is `tensor` at that position as the model
+    computed it.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -240,7 +242,7 @@ class Parts(NamedArrays):
         return {"parts": names_of(self.parts), "vectors": self.vectors, "whole": self.whole}
 
     def closings(self) -> tuple[Closing, ...]:
-        """The parts add up to the stream."""
+        """The check that the parts add up to the stream."""
         name = f"parts of {self.tensor}: their sum"
         return (closing(name, self.vectors.sum(0), self.whole, np.abs(self.vectors).max(0)),)
 
@@ -272,19 +274,19 @@ everything in a block, and `kinds` all parts of one kind across blocks.
 
 @dataclass(frozen=True)
 class Fold:
-    """Groups of parts: the groups' names, and which parts (by index) are in each."""
+    """Groups of parts: the groups' names, and the indices of the parts in each group."""
 
     names: tuple[str, ...]
     members: tuple[tuple[int, ...], ...]
 
     def summed(self, values: Array, axis: int = 0) -> Array:
-        """`values` with the axis of parts summed within groups."""
+        """`values` with the axis of parts summed within each group."""
         along = np.moveaxis(values, axis, 0)
         return np.moveaxis(np.stack([along[list(group)].sum(0) for group in self.members]), 0, axis)
 
 
 def fold(which: Sequence[Part], level: str) -> Fold:
-    """The parts `which`, grouped at one of LEVELS."""
+    """The groups of `which` at one of LEVELS."""
     groups: dict[str, list[int]] = {}
     for index, part in enumerate(which):
         groups.setdefault(_group(part, level), []).append(index)

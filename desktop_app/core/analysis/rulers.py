@@ -1,4 +1,4 @@
-"""Rulers: directions in the residual stream, to measure tokens and streams along and to steer passes with.
+"""Rulers: directions in the residual stream along which tokens and streams are measured, and passes are steered.
 
 A ruler is written as an expression that says how it is computed:
 
@@ -46,7 +46,7 @@ class Neuron:
 
 @dataclass(frozen=True)
 class Singular:
-    """A singular direction of a head's W_OV or W_QK, on one of its sides."""
+    """One end of a singular direction of a head's W_OV or W_QK: what is read, or what is written."""
 
     circuit: head_circuits.Circuit
     layer: int
@@ -57,7 +57,7 @@ class Singular:
 
 @dataclass(frozen=True)
 class Prompts:
-    """The difference of two prompts at the last token of each, at a point of the residual stream."""
+    """The difference of the vectors at the last tokens of two prompts, at one point of the residual stream."""
 
     one: str
     other: str
@@ -66,20 +66,20 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Ruler:
-    """A direction, as the way to compute it (`of`), and the `name` given to it, or ""."""
+    """A direction: `of` says how it is computed; `name` is the name given to it, or ""."""
 
     name: str
     of: Sum | Neuron | Singular | Prompts
 
 
 def named(text: str) -> tuple[str, str]:
-    """The name in front of a ruler ("" if it has none) and the rest."""
+    """The name in front of a ruler ("" if it has none), and the rest of the text."""
     match = _NAMED.fullmatch(text)
     return (match[1], match[2]) if match is not None else ("", text)
 
 
 def parse_ruler(text: str, tokenizer: Tokenizer) -> Ruler:
-    """Parse a ruler. Raises LogitscopeError naming the fault."""
+    """The ruler that a text describes. Raises LogitscopeError that names the fault."""
     name, spec = named(text)
     spec = spec.strip()
     if (match := _NEURON.fullmatch(spec)) is not None:
@@ -101,7 +101,7 @@ Run = Callable[[str], Trace]
 
 
 def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 0) -> Array:
-    """The direction itself, [d_model] in float64; for tokens, from rows without their first `without` components.
+    """The direction itself, [d_model] in float64. For tokens, the first `without` principal components are removed.
 
     Raises ModelError for a block, head, neuron or tensor that does not exist, and anything that `run` raises.
     """
@@ -132,7 +132,7 @@ def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 
 
 
 def sites(config: Config) -> tuple[str, ...]:
-    """The points of the residual stream at which a direction can be read or added."""
+    """The points of the residual stream at which a direction can be read, or added to the stream."""
     return tuple(
         f"blocks.{n}.{name}" for n in range(config.n_layer) for name in ("resid_pre", "resid_mid", "resid_post")
     )
@@ -145,5 +145,5 @@ def steering(direction: Array, site: str, scale: float, start: int = 0) -> Edit:
 
 
 def points(config: Config) -> Sequence[str]:
-    """The points at which a text's vectors are measured along a ruler: the start of every block, and the end."""
+    """The points at which a text is measured along a ruler: the start of every block, and the end of the last."""
     return (*(f"blocks.{n}.resid_pre" for n in range(config.n_layer)), f"blocks.{config.n_layer - 1}.resid_post")

@@ -1,12 +1,14 @@
-"""Why a head attends where it does: one attention score as the sum over query parts and key parts.
+"""Why a head attends where it does: one attention score as the sum over pairs of a query part and a key part.
 
 Layer norm 1's scale s is frozen at both positions. Part c of the residual stream becomes c' = (c - mean c) / s * w; the
-norm's bias with b_Q (or b_K) is one more part. Then, with the config's divisor (the square root of d_head for GPT-2),
+norm's bias together with b_Q (or b_K) is one more part. Then, with the config's divisor (the square root of d_head for
+GPT-2),
 
     score_ij = sum over query parts a, key parts b of (a'_i W_Q) . (b'_j W_K) / divisor
 
-and the sum is exact, because GPT-2 adds positions at the embedding and not inside attention. Softmax ignores what all
-keys of a query share, so `relative` has each term minus its mean over the keys that the query may see.
+The sum is exact, because GPT-2 adds positions to the embedding and not inside attention. Softmax ignores what all keys
+of a query share, so `relative` holds each term minus its mean over the keys that the query may see.
+
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "QK circuit".
 """
 
@@ -35,10 +37,12 @@ Array = NDArray[Any]
 class Score(NamedArrays):
     """One cell of `attn.scaled` as a sum over pairs of parts.
 
-    `terms` [query part, key part] add up to `score`, the model's own number (scale included). `relative`, with the same
-    axes, is `terms` minus their mean over the keys that the query may see; its sum, `relative_score`, is how far the
-    score is above its row's mean. `query_vectors` and `key_vectors` [part, d_head]: a term is the dot product of a row
-    of each, over `divisor`; a relative term uses a row of `key_vectors` minus `mean_key_vectors`.
+    `terms` [query part, key part] add up to `score`, the number that the model computed (scale included). `relative`,
+    with the same axes, is `terms` minus their mean over the keys that the query may see. Its sum, `relative_score`, is
+    the score minus the mean of its row.
+
+    A term is the dot product of a row of `query_vectors` and a row of `key_vectors`, both [part, d_head], over
+    `divisor`. For a relative term, `mean_key_vectors` is subtracted from `key_vectors` first.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -85,7 +89,7 @@ class Score(NamedArrays):
         }
 
     def closings(self) -> tuple[Closing, ...]:
-        """The terms add up to the score, and the relative terms to the score's excess over its row's mean."""
+        """The checks that the terms add up to the score, and the relative terms to the score minus its row's mean."""
         raw, relative = np.abs(self.terms).max(), np.abs(self.relative).max()
         cell = f"blocks.{self.layer}.attn.scaled[{self.head},{self.query},{self.key}]"
         return (
@@ -106,10 +110,7 @@ def compute(
     key: int,
     stop: Stop | None = None,
 ) -> Score:
-    """Decompose the cell [head, query, key] of `blocks.layer.attn.scaled`. Positions count from 0.
-
-    Raises ModelError if there is no such block, head or position, Cancelled on a stop.
-    """
+    """The cell [head, query, key] of `blocks.layer.attn.scaled` as a sum of terms. Positions count from 0."""
     stop, config = stop or Stop(), checkpoint.config
     if not 0 <= layer < config.n_layer:
         raise ModelError(f"There is no block {layer}; this model's blocks are 0 to {config.n_layer - 1}.")
@@ -149,7 +150,7 @@ def compute(
 
 
 def score_parts(trace: Trace, layer: int, letter: str) -> tuple[Part, ...]:
-    """The parts of a query ("q") or key ("k") of block `layer`, in the order of a score's axes."""
+    """The parts of a query ("q") or key ("k") of block `layer`, in the order of the axes of `Score.terms`."""
     config = trace.config
     bias = Part(f"blocks.{layer}.attn.b_{letter.upper()}", Kind.NORM_BIAS, layer)
     rounding = (Part("rounding", Kind.ROUNDING),) if config.int8 else ()
@@ -166,7 +167,7 @@ def _projected(
     share: Array,
     stop: Stop,
 ) -> Array:
-    """Each part's share of a query or key, summed over positions from `start` on with weights: [part, d_head]."""
+    """Each part's contribution to a query or key, as a weighted sum over positions from `start` on: [part, d_head]."""
     config, weights, end = checkpoint.config, checkpoint.weights, start + len(share)
     columns = columns_of(config.n_embd, config.d_head, head, letter)
     matrix = weights[f"blocks.{layer}.attn.W_QKV"][:, columns].astype(np.float64)
@@ -191,5 +192,5 @@ def columns_of(width: int, d_head: int, head: int, letter: str) -> slice:
 
 
 def frozen_scales(trace: Trace, layer: int, start: int, end: int) -> Array:
-    """Layer norm 1's scale at some positions, [pos]: treated as a constant, not as something that the parts cause."""
+    """Layer norm 1's scale at some positions, [pos]; treated as a constant, although it depends on the parts."""
     return trace.read_rows(f"blocks.{layer}.ln1.scale", end, start)[:, 0].astype(np.float64)

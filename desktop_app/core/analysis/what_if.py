@@ -1,9 +1,11 @@
-"""Sweeps of edited passes: the effects of ablating parts of a pass, or of patching them in from another prompt's pass.
+"""Series of edited passes: the effects of ablating parts of a pass, or of patching them in from another prompt's pass.
 
-Each edited pass is computed and measured by its logit difference after the last position, logit[target] -
-logit[against]. Muting (ablation) sets a head's z, a neuron's activation or those of a whole MLP to 0 at every position,
-or to a mean over reference texts, which is closer to values that occur; biases stay. Patching sets cells to the values
-of the same cells in the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404.15255.
+Each edited pass is measured by its logit difference after the last position, logit[target] - logit[against]. Ablation
+(muting) sets a head's z, a neuron's activation or all activations of an MLP to 0 at every position, or to a mean over
+reference texts, which is closer to values that occur in practice; biases stay. Patching replaces cells by the values of
+the same cells in the pass over another prompt.
+
+Sources: Zhang and Nanda 2023, arXiv 2309.16042; Heimersheim and Nanda 2024, arXiv 2404.15255.
 """
 
 import threading
@@ -38,29 +40,29 @@ Patched = Literal["resid_pre", "attn_out", "mlp_out", "heads"]
 Direction = Literal["denoise", "noise"]
 
 LEAST = 0.5
-"""If the two prompts' logit differences are closer than this, an effect as a share of the gap is meaningless."""
+"""In logits: if the prompts' logit differences are closer than this, effects as a fraction of it are meaningless."""
 
 _MUTED: Mapping[str, tuple[str, ...]] = {"heads": ("layer", "head"), "mlps": ("layer",)}
 Partly = Callable[[Any], None]
 """A callback that receives the partial result so far."""
 
 REFERENCE_TOKENS = 128
-"""The maximum number of tokens read from each reference text."""
+"""The maximum number of tokens taken from each reference text."""
 
 
 def logit_difference(engine: Engine, final: Array, target: int, against: int) -> Array:
-    """logit[target] - logit[against] of rows of `ln_final.out` [n, d_model]: [n] in float64."""
+    """logit[target] - logit[against] for each row of `ln_final.out` [n, d_model]: [n] in float64."""
     table = engine.checkpoint.weights[UNEMBEDDING]
     x = multiplied(Place(engine.config, 0, np.arange(len(final))), final).astype(np.float64)
-    # Row by row, so that equal rows have equal sums, however many rows there are.
+    # One dot product per row, so that equal rows give equal results, however many rows there are.
     return np.vecdot(x, table[target].astype(np.float64) - table[against])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ablation(NamedArrays):
-    """The results of muting each part. `base` is the logit difference of the unchanged pass.
+    """The results of ablating each part. `base` is the logit difference of the pass without ablation.
 
-    `logit_difference` is [layer, head], [layer] for whole MLPs, or [neuron] for those of one block or of `which`.
+    `logit_difference` is [layer, head], [layer] for whole MLPs, or [neuron] for the neurons of one block or of `which`.
     """
 
     what: str
@@ -68,7 +70,8 @@ class Ablation(NamedArrays):
     base: float
     own: float
     logit_difference: Array
-    which: tuple[tuple[int, int], ...] = ()  # (block, neuron) of each, if the strongest were muted
+    # (block, neuron) of each ablated neuron, if the strongest neurons were chosen
+    which: tuple[tuple[int, int], ...] = ()
 
     @property
     def AXES(self) -> Mapping[str, tuple[str, ...]]:  # a constant in the other records; here it depends on `what`
@@ -80,12 +83,12 @@ class Ablation(NamedArrays):
         return {"base": np.array(self.base), "logit_difference": self.logit_difference}
 
     def closings(self) -> tuple[Closing, ...]:
-        """The measure of the unchanged pass equals the difference of the model's own logits."""
+        """The check that the logit difference without ablation equals the difference of the model's logits."""
         return (closing("logit difference", self.base, self.own, abs(self.own)),)
 
 
 def neurons_of(what: str, engine: Engine) -> int | None:
-    """The block of "neurons:L"; None for "heads" and "mlps". Raises ModelError for anything else."""
+    """The block number in "neurons:L"; None for "heads" and "mlps". Raises ModelError for anything else."""
     if what in _MUTED:
         return None
     kind, colon, layer = what.partition(":")
@@ -109,24 +112,16 @@ def ablate(
     progress: Progress = unheard,
     partly: Partly = unheard,
 ) -> Ablation:
-    """Mute every part of one kind, one at a time.
+    """Ablate every part of one kind, one at a time, and measure each pass.
 
-    Args:
-        engine: the model.
-        trace: the unchanged pass; its own edits stay.
-        target: the token whose logit counts.
-        against: the token whose logit is subtracted.
-        what: "heads", "mlps", "neurons:L", or "strongest": the neurons with the largest direct contributions to the
-            logit difference, of either sign.
-        how: the replacement, "zero" or the "mean" over `reference`.
-        reference: texts, as ids.
-        stop: cancels within a pass.
-        progress: receives the share done.
-        partly: receives the results so far, NaN where there are none yet.
+    Args: engine: the model. trace: the pass without ablation; edits that it has stay in effect. target: the token whose
+    logit counts. against: the token whose logit is subtracted. what: "heads", "mlps", "neurons:L", or "strongest": the
+    neurons with the largest absolute direct contributions to the logit difference. how: the replacement, "zero" or the
+    "mean" over `reference`. reference: texts, as ids. stop: cancels within a pass. progress: receives the fraction
+    done. partly: receives the results so far, NaN where there are none yet.
 
-    Raises:
-        ModelError: a token or block that does not exist, or no reference text for a mean.
-        Cancelled: `stop` was set.
+    Raises: ModelError: a token or block that does not exist, or no reference text for a mean. Cancelled: `stop` was
+    set.
     """
     config = engine.config
     _require_tokens(engine, target, against)
@@ -164,16 +159,16 @@ STRONGEST, _STRONG = "strongest", 50
 def strongest(
     engine: Engine, trace: Trace, target: int, against: int, stop: Stop | None = None
 ) -> tuple[tuple[int, int], ...]:
-    """(block, neuron) of the neurons with the largest direct contribution to the difference, of either sign."""
+    """(block, neuron) of the neurons with the largest absolute direct contributions to the logit difference."""
     found = attribution.compute(engine.checkpoint, trace, target=target, against=against, sources=False, stop=stop)
-    assert found.neuron is not None  # requested
+    assert found.neuron is not None  # `attribution.compute` was asked for neurons
     flat = np.abs(found.neuron).reshape(-1)
     order = np.argsort(-flat, kind="stable")[:_STRONG]
     return tuple((int(n) // engine.config.d_mlp, int(n) % engine.config.d_mlp) for n in order)
 
 
 def _mute(site: str, where: tuple[Range, ...], means: Mapping[str, Array] | None) -> Edit:
-    """The edit that sets cells of every position to 0, or to their mean."""
+    """The edit that sets cells at every position to 0, or to their mean."""
     if means is None:
         return Edit(site, where)
     return Edit(site, where, put=Cells.of(means[site][tuple(slice(*span) for span in where)]))
@@ -184,7 +179,7 @@ _lock = threading.Lock()
 
 
 def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None = None) -> Mapping[str, Array]:
-    """The mean, over every position of the texts, of each editable tensor but `attn.scaled`; one position long.
+    """The mean over every position of the texts of each editable tensor but `attn.scaled`, with a position axis of 1.
 
     Cached with the checkpoint. Raises ModelError if there is no text, Cancelled on a stop.
     """
@@ -212,11 +207,12 @@ def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Patch(NamedArrays):
-    """The results of patching each cell. `clean` and `corrupt` are the logit differences of the two unchanged prompts.
+    """The results of patching each cell. `clean` and `corrupt` are the logit differences of the two unpatched passes.
 
-    `logit_difference` [layer, pos] or [layer, head] is that of each patched pass, with the positions of the patched
-    prompt; NaN where a token has no counterpart in the other prompt. `effect` is how far it moves from the value of the
-    patched prompt (0) to that of the prompt that the cells came from (1); NaN if the two are less than LEAST apart.
+    `logit_difference` [layer, pos] or [layer, head] is measured for each patched pass. Positions are those of the
+    patched prompt; where a token has no counterpart in the other prompt, the number is NaN. `effect` is how far the
+    logit difference moves from that of the patched prompt (0) to that of the other prompt (1); NaN if the two are less
+    than LEAST apart.
     """
 
     what: Patched
@@ -233,7 +229,7 @@ class Patch(NamedArrays):
 
     @property
     def refused(self) -> str:
-        """Why `effect` is not defined, in a sentence; "" if it is."""
+        """A sentence that says why `effect` is not defined; "" if it is."""
         apart = abs(self.clean - self.corrupt)
         if apart >= LEAST:
             return ""
@@ -245,7 +241,7 @@ class Patch(NamedArrays):
 
     @property
     def effect(self) -> Array:
-        """(LD - LD of the patched prompt) / (LD of the other - LD of the patched prompt)."""
+        """(LD - LD of the patched prompt) / (LD of the other - LD of the patched prompt); LD: the logit difference."""
         if self.refused:
             return np.full(self.logit_difference.shape, np.nan)
         ends = (self.corrupt, self.clean) if self.direction == "denoise" else (self.clean, self.corrupt)
@@ -277,10 +273,10 @@ def patch(
 ) -> Patch:
     """Patch each cell of one prompt's pass into the other's, one at a time, and measure the effect.
 
-    "denoise" puts cells of `clean` into `corrupt`, which shows what restores the clean answer; "noise" puts cells of
-    `corrupt` into `clean`, which shows what that answer needs. A cell is a position of one block's tensor or, for
-    heads, one head's z at every position. In prompts of different lengths each position corresponds to the one that the
-    `alignment`, one of RULES, assigns to it.
+    "denoise" patches cells of `clean` into `corrupt`, which shows what restores the clean answer; "noise" patches cells
+    of `corrupt` into `clean`, which shows what the clean answer needs. A cell is one block's tensor at one position or,
+    for heads, one head's z at every position. If the prompts differ in length, `alignment` (one of RULES) says which
+    position of one corresponds to which of the other.
 
     Raises ModelError for a token that does not exist, Cancelled on a stop.
     """
@@ -308,19 +304,20 @@ def patch(
 
 
 def _at(values: Array, places: Alignment, axis: int) -> Array:
-    """The values at these places along an axis; arbitrary where a place is None."""
+    """The values at `places` along an axis; where a place is None, the value is arbitrary."""
     return values.take([0 if place is None else place for place in places], axis)
 
 
 def _head_from(name: str, head: int, here: Array, there: Array, places: Alignment) -> tuple[Edit, ...]:
-    """The edits that set a head's z [pos, d_head], one for each run of consecutive positions with a counterpart."""
+    """The edits that set a head's z [pos, d_head]: one for each run of consecutive positions with a counterpart."""
     known = np.array([place is not None for place in places])
     differs = (here != there).any(-1) & known
     found = []
     edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
     for start, stop in edges.reshape(-1, 2).tolist():
         if differs[start:stop].any():
-            first = start + int(np.argmax(differs[start:stop]))  # earlier positions are equal and need no rerun
+            # earlier positions are equal, so they need not be computed again
+            first = start + int(np.argmax(differs[start:stop]))
             last = None if stop == len(known) else stop
             put = Cells.of(there[None, first:stop])
             found.append(Edit(name, ((head, head + 1), (first, last), ALL), put=put))
@@ -337,7 +334,7 @@ def _sweep(
     progress: Progress,
     partly: Partly = unheard,
 ) -> Array:
-    """The logit difference of the pass with each group of edits, [group]; NaN for None."""
+    """The logit difference of the pass with each group of edits, [group]; NaN where a group is None."""
     done, found = 0, np.full(len(edits), np.nan)
     present = [n for n, group in enumerate(edits) if group is not None]
 
@@ -367,10 +364,10 @@ def effects(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Array:
-    """How much each of many edits changes a logit after the last position, in addition to the pass's edits: [variant].
+    """How much each variant of edits, added to the edits of the pass, changes a logit at the last position: [variant].
 
-    The logit is taken relative to that of `against`, or with `mean` relative to the mean over the vocabulary. Raises
-    ModelError for a token that does not exist, Cancelled on a stop.
+    The logit is measured relative to the logit of `against` or, with `mean`, relative to the mean over the vocabulary.
+    Raises ModelError for a token that does not exist, Cancelled on a stop.
     """
     _require_tokens(engine, target, *(() if against is None else (against,)))
     table = engine.checkpoint.weights[UNEMBEDDING]

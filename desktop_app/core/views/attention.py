@@ -51,7 +51,7 @@ _SHOWN_KEYS = 20
 
 
 def qkv(scene: Scene) -> Box:
-    """The queries, keys and values of all heads, made from one vector."""
+    """The queries, keys and values of all heads, computed from one vector."""
     source = strip(scene, scene.block("ln1.out"), "ln1.out")
     strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, *_ in _LETTERS)
     width = scene.config.d_head
@@ -121,12 +121,12 @@ def heads(scene: Scene) -> Box:
     )
 
 
-_LONG = 256  # up to this many tokens, small grids show every query
-_THUMBNAIL = 96  # queries that a small grid shows of a longer text, about one per pixel
+_LONG = 256  # up to this number of tokens, small grids show every query
+_THUMBNAIL = 96  # the number of queries that a small grid shows of a longer text, about one per pixel
 
 
 def _every(scene: Scene) -> int:
-    """The n for which small grids show every n-th query: of a long text, a block's heads have millions of cells."""
+    """The n for which small grids show every n-th query: in a long text, a block's heads have millions of cells."""
     return -(-len(scene.trace) // _THUMBNAIL) if len(scene.trace) > _LONG else 1
 
 
@@ -135,7 +135,7 @@ def _queries(scene: Scene, every: int) -> range:
 
 
 def _left_out(scene: Scene, every: int) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-    """The positions shown as a small grid's columns and as its rows; None for all positions."""
+    """The positions that a small grid shows as columns and as rows; None for all positions."""
     queries = tuple(_queries(scene, every)) if every > 1 else None
     return (queries, None) if scene.state.view.keys_down else (None, queries)
 
@@ -221,7 +221,7 @@ def _stage(scene: Scene, current: str) -> Box:
 
 
 def all_heads(scene: Scene, stage: str) -> MultiplesPanel:
-    """A stage of every head of the block, as small grids."""
+    """One stage for every head of the block, as small grids."""
     turned, every = scene.state.view.keys_down, _every(scene)
     across, down = _left_out(scene, every)
     axes = ("col", "row") if turned else ("row", "col")
@@ -249,12 +249,15 @@ def scaled(scene: Scene) -> Box:
 
 
 def masked(scene: Scene) -> Box:
-    """Scores without those that the mask hides: under GPT-2's own mask, those of later keys."""
+    """Scores without those that the mask hides; under GPT-2's mask, those are the scores of later keys."""
     return _stage(scene, "masked")
 
 
 def pattern(scene: Scene) -> Box:
-    """Softmax of every row; above it, if an edit makes the head attend to the other prompt, its weights there."""
+    """The softmax of every row.
+
+    If an edit makes the head attend to the other prompt, its weights there are shown above.
+    """
     own = _stage(scene, "pattern")
     across = _across(scene)
     return own if across is None else column(across, own, weights=(1.0, 1.6))
@@ -287,7 +290,7 @@ def z(scene: Scene) -> Box:
     query, head, width = scene.token, scene.head, scene.config.d_head
     weights = scene.trace.read(scene.block("attn.pattern"), head=head, row=query)[: scene.reach(query)]
     values = scene.trace.read(scene.block("attn.v"), head=head)[: scene.reach(query)]
-    # One row for a key in all three pictures, so that weight, value and product are read across.
+    # Each key has the same row in all three pictures, so that weight, value and product are side by side.
     order = tuple(sorted(np.argsort(-weights, kind="stable")[:_SHOWN_KEYS].tolist()))
     tensor = scene.block("attn.pattern")
     bars = key_bars(scene, weights, order, lambda j: (tensor, (head, query, j)), pick=Select)
@@ -296,7 +299,7 @@ def z(scene: Scene) -> Box:
     result = scene.trace.read(scene.block("attn.z"), head=head, row=query)
     of_values = diverging(values)
     limits = diverging(weighted, result, rule=Phrase("shared with the sum"))
-    if limits.high < of_values.high / 4:  # products with tiny weights shall look as small as they are
+    if limits.high < of_values.high / 4:  # products with tiny weights should look as small as they are
         limits = replace(limits, low=-of_values.high / 4, high=of_values.high / 4)
     total = Strip("z", result, Source(scene.block("attn.z"), (head, query, "col")), Hue.ACCENT, "Σ")
     rows = list(order)
@@ -348,7 +351,7 @@ def z(scene: Scene) -> Box:
 
 
 def concat(scene: Scene) -> Box:
-    """The outputs of all heads concatenated into one row as wide as the stream."""
+    """The outputs of all heads concatenated into one row as wide as the residual stream."""
     width = scene.config.d_head
     one = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     return column(
@@ -371,7 +374,7 @@ def concat(scene: Scene) -> Box:
 
 
 def attn_out(scene: Scene) -> Box:
-    """The concatenated outputs times W_O: what attention writes into the stream."""
+    """The concatenated outputs times W_O, which attention adds to the residual stream."""
     before = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)
     return column(

@@ -1,8 +1,11 @@
 """The circuits workspace: from the weights alone, which heads read what earlier heads write, and which heads copy.
 
-Its cells are `circuits.q[layer1, head1, layer2, head2]`, `circuits.k` and `circuits.v`; in the graph, the same pairs as
-`circuits.pair[kind, earlier, later]`, with heads numbered across all blocks; `circuits.head[layer, head]`, a node; and
-`circuits.copying[layer, head]` with `circuits.copying_through_mlp`.
+Its cells are:
+
+- `circuits.q[layer1, head1, layer2, head2]`, and the same for `k` and `v`: a pair of heads;
+- `circuits.pair[kind, earlier, later]`: a pair in the graph, with heads numbered across all blocks;
+- `circuits.head[layer, head]`: a node of the graph;
+- `circuits.copying[layer, head]` and `circuits.copying_through_mlp[layer, head]`: a copying score.
 """
 
 import math
@@ -69,7 +72,7 @@ def wants(_scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """Heads as nodes with the pairs that compose as lines, the strongest pairs, and the heads that copy."""
+    """Heads as nodes and composing pairs as edges, a list of the strongest pairs, and the copying scores of heads."""
     found: Circuits | None = scene.made(WANT)
     if found is None:
         return View("", "", column(TextPanel(lines=(Line("", WANT.product.waiting),))))
@@ -86,7 +89,7 @@ Pair = tuple[str, tuple[int, int], tuple[int, int], float]
 
 
 def _pairs(scene: Scene, found: Circuits) -> list[Pair]:
-    """Every pair of the shown kinds, the strongest first; on request only the pairs of the shown head."""
+    """Every pair of the kinds shown, the strongest first; on request only pairs with the shown head."""
     count = scene.config.n_layer * scene.config.n_head
     pairs = analysis.strongest(found, 3 * count * count, _kinds(scene))
     if scene.state.view.circuits_of == "head":
@@ -138,7 +141,7 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
 
 
 def _round_up(value: float) -> float:
-    """Round up to 1, 2 or 5 times a power of ten: the score that a line of full thickness represents."""
+    """`value` rounded up to 1, 2 or 5 times a power of ten: the score for an edge of full width."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
@@ -172,7 +175,7 @@ def _listed(scene: Scene, found: Circuits) -> BarsPanel:
 
 
 def _tenths(value: float) -> str:
-    """A score from −1 to 1 for a small cell: .4, −.7, 1."""
+    """A score from −1 to 1 as text for a small cell: .4, −.7, 1."""
     return f"{value:z.1f}".replace("-", "−").removesuffix(".0").replace("0.", ".")
 
 
@@ -200,7 +203,7 @@ def _copying(scene: Scene, found: Circuits) -> MapPanel:
 
 
 def _pair_of(scene: Scene, cell: Cell) -> Cell:
-    """The cell of `circuits.q`, `k` or `v` that a line of the graph represents. Raises ModelError."""
+    """The cell of `circuits.q`, `k` or `v` for the pair that an edge of the graph represents. Raises ModelError."""
     per, count = scene.config.n_head, scene.config.n_layer * scene.config.n_head
     kind, earlier, later = cell.index if len(cell.index) == 3 else (-1, -1, -1)
     if not (0 <= kind < len(KINDS) and 0 <= earlier < count and 0 <= later < count):
@@ -216,7 +219,7 @@ def _made(scene: Scene, cell: Cell) -> Circuits:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[Circuits, Cell, float]:
-    """The circuits, the cell (that of the pair for a line of the graph), and its number. Raises ModelError."""
+    """The circuits, the cell (for an edge, that of its pair), and the cell's number. Raises ModelError."""
     found = _made(scene, cell)
     if cell.name == PAIR:
         cell = _pair_of(scene, cell)
@@ -240,7 +243,7 @@ def _head_of(scene: Scene, cell: Cell) -> tuple[int, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a pair, a head or a copying score."""
+    """What is shown about a pair, a head or a copying score under the pointer."""
     if cell.name == HEAD:
         at = _head_of(scene, cell)
         found = _made(scene, cell)
@@ -261,7 +264,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited for a cell: its head or, for a pair, what the later head reads, and both heads."""
+    """What can be edited for a cell: its head or, for a pair, the input that the later head reads, and both heads."""
     if cell.name == HEAD:
         return (editing.head(*_head_of(scene, cell)),)
     _, own, _ = _at(scene, cell)
@@ -272,7 +275,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state after a click: a head is shown with its weights page; a pair is opened, with its later head shown."""
+    """The state after a click: a head's page of weights is shown; a pair is opened, and its later head selected."""
     if cell.name == HEAD:
         layer, head = _head_of(scene, cell)
         return with_option(replace(scene.state, workspace="heads", layer=layer, head=head), "heads", "weights")
@@ -281,7 +284,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A pair or a copying score taken apart, recomputed in float64 from the weights."""
+    """The view of an opened pair or copying score, recomputed in float64 from the weights."""
     if cell.name == HEAD:
         raise ModelError("A head is not a number; its copying score and its pairs are.")
     found, own, value = _at(scene, cell)
@@ -295,7 +298,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that recompute a pair's composition from the weights alone; without a cell, that of the strongest pair."""
+    """Lines of code that recompute a pair's composition from the weights; without a cell, the strongest pair's."""
     found = _made(scene, cell or Cell("circuits", ()))
     if cell is None:
         best = next(iter(analysis.strongest(found, 1, _kinds(scene))), None)

@@ -15,11 +15,11 @@ WIDEST = 128
 
 
 def wrap_width(length: int, group: int = 0) -> int:
-    """Cells per row: at most WIDEST, if possible a divisor of `length`, and a multiple of `group` if that is not 0."""
+    """The number of cells per row: at most WIDEST, preferably a divisor of `length`, and a multiple of `group`."""
     unit = group or 1
     count = length // unit
     best = next(n for n in range(count, 0, -1) if count % n == 0 and (n * unit <= WIDEST or n == 1))
-    # A length that has no such divisor, like a prime, is wrapped at WIDEST, and the last row is shorter.
+    # A length without such a divisor, like a prime, is wrapped at WIDEST, and the last row is shorter.
     return best * unit if best > 1 or unit > 1 or count == 1 else min(length, WIDEST)
 
 
@@ -29,12 +29,12 @@ def norm(vector: Array) -> str:
 
 
 def token_name(scene: Scene, position: int) -> str:
-    """A token as it is named in sentences: its text in quotes and its position."""
+    """A token as named in sentences: its text in quotes, and its position."""
     return Phrase("{1} at {2}", scene.tokenizer.quoted(scene.trace.ids[position]), position)
 
 
 def differs(by: str, good: bool) -> str:
-    """How far the recomputed number is from the model's, and whether that is within rounding."""
+    """A sentence with the recomputed number's difference from the model's, and whether rounding explains it."""
     if by == "0":
         return Phrase("the same number")
     key = "differs by {1}: rounding" if good else "differs by {1}: more than rounding"
@@ -42,12 +42,12 @@ def differs(by: str, good: bool) -> str:
 
 
 def rows_note(left_out: int) -> str:
-    """Which rows of W_E are compared: less their mean, or also without their first `left_out` principal components."""
+    """A note on which rows of W_E are compared: centred, or also without the `left_out` largest components."""
     return Phrase("without the {1} largest components", left_out) if left_out else Phrase("rows less their mean")
 
 
 def rows_as_numpy(left_out: int) -> list[str]:
-    """Lines of numpy that make those rows of `E`, as `centred`."""
+    """Lines of code that compute those rows of `E`, as `centred`."""
     lines = ["centred = E - E.mean(0)"]
     if left_out:
         lines += [
@@ -82,7 +82,7 @@ def heads_strip(scene: Scene, name: str, label: str, *, hue: Hue, operator: str 
 
 
 def vector(scene: Scene, own: Strip, title: str = "", note: str = "", *, by_head: bool = False) -> StripsPanel:
-    """One vector on its own colour scale; `by_head` if it concatenates heads, of which the shown one is outlined."""
+    """A panel with one vector on its own colour scale. If `by_head`, it concatenates heads, and one is outlined."""
     width = scene.config.d_head if by_head else 0
     return StripsPanel(
         carpet=True,
@@ -105,7 +105,7 @@ def key_bars(
     pick: Callable[[int], Intent] | None = None,
     marked: int | None = None,
 ) -> tuple[Bar, ...]:
-    """A bar for each of the given keys of a query; `cell` gives the source cell of a key's weight."""
+    """A bar for each of the given keys of a query; `cell` returns the source cell of a key's weight."""
     return tuple(
         Bar(
             scene.labels[j],
@@ -121,7 +121,7 @@ def key_bars(
 
 
 def without_first(scene: Scene, values: Array, axis: int) -> Array:
-    """The values, with position 0 left out (NaN) if the state asks for that."""
+    """The values, with NaN at position 0 if the state leaves it out."""
     if not scene.state.view.skip_first or values.shape[axis] < 2:
         return values
     values = np.array(values, copy=True)
@@ -141,9 +141,9 @@ def token_map(
     note: str = "",
     carpet: bool = True,
 ) -> MapPanel:
-    """Tensor `name` for all tokens as a map [pos, feature]; for a tensor with heads, that of one head.
+    """Tensor `name` for all tokens as a map [pos, feature]; if it has heads, for one head.
 
-    `carpet` is that of a panel: whether the window hides the map until it is asked for.
+    `carpet` is as in `Panel`: the window hides the map unless the user asks for it.
     """
     values = scene.trace.read(name, head=head)
     shown = without_first(scene, values, 0)

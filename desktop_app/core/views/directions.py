@@ -1,7 +1,8 @@
 """The directions workspace: sums of embeddings and their neighbours, cosines with a direction, the text in a plane.
 
-Its cells are `directions.cosine[token]`, the cosine of a token's row with the direction (the index after the last token
-is the direction itself); `directions.ruler[point, pos]`, that of a token's stream; and `directions.place[pos, axis]`.
+Its cells are `directions.cosine[token]`, the cosine of a token's row of W_E with the direction (the index after the
+last token stands for the direction itself); `directions.ruler[point, pos]`, the cosine of the residual stream at a
+token with the direction; and `directions.place[pos, axis]`, a coordinate in the plane.
 """
 
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ _LEADS = {
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A requested direction: `vector` [d_model] and its tokens on both sides, or the `reason` why there is none."""
+    """A requested direction: `vector` [d_model] and the tokens at its two ends, or the `reason` why there is none."""
 
     reason: str = ""
     ruler: Ruler | None = None
@@ -103,7 +104,7 @@ def _without(scene: Scene) -> int:
 
 
 def want(scene: Scene) -> Want:
-    """The typed direction, or the selected token's own row."""
+    """The request for the typed direction, or for the selected token's row."""
     view = scene.state.view
     token = -1 if view.direction.strip() else scene.trace.ids[scene.token]
     return Want(_DIRECTION, (view.direction, token, _without(scene)))
@@ -115,7 +116,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """Neighbours of the direction, cosines of tokens and the text with it, or the text in a plane."""
+    """The direction's neighbours and its cosines with tokens and with the text; or the text in a plane."""
     shows = scene.state.view.directions
     if shows == "plane":
         return View(Phrase("The text in a plane, after block {1}", scene.layer), _LEADS[shows], column(_plane(scene)))
@@ -164,7 +165,7 @@ def _sum(scene: Scene, found: Found) -> Box:
 
 
 def _drawn(scene: Scene, found: Found) -> CloudPanel:
-    """The rows of a sum, the sum and its nearest rows, in the plane of their own first two components."""
+    """The rows of a sum, the sum and the rows nearest to it, in the plane of their first two principal components."""
     assert found.near is not None and found.table is not None and found.vector is not None
     terms = found.ruler.of.terms if found.ruler is not None and isinstance(found.ruler.of, Sum) else ()
     ids = list(dict.fromkeys([*(t.token for t in terms), *(int(t) for t in found.near.ids[:_DRAWN])]))
@@ -179,7 +180,7 @@ def _drawn(scene: Scene, found: Found) -> CloudPanel:
         labels.append(Phrase("the sum") if terms else Phrase("the direction"))
         cells.append((scene.config.vocab_size,))
         signs = [t.sign for t in terms]
-        if signs == [1, -1, 1]:  # a - b + c: from b to a, then by the same vector from c
+        if signs == [1, -1, 1]:  # for a - b + c, arrows go from b to a, and by the same vector from c
             a, b, c = (ids.index(t.token) for t in terms)
             arrows = [(b, a), (c, len(ids))]
         elif len(signs) == 2 and sum(signs) == 0:
@@ -244,7 +245,7 @@ def _short(point: str) -> str:
 
 
 def _stream(scene: Scene) -> tuple[Array, Plane]:
-    """The normalised stream after the shown block, [pos, d_model], and its plane."""
+    """The normalised residual stream after the shown block, [pos, d_model], and its plane."""
     x = normed(scene.checkpoint, scene.trace.read(f"blocks.{scene.layer}.resid_post").astype(np.float64))
     return x, analysis.plane(x)
 
@@ -309,7 +310,7 @@ def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a cosine or a coordinate."""
+    """What is shown about a cosine or a coordinate under the pointer."""
     value, _, _ = _vectors(scene, cell)
     if cell.name == "directions.place":
         return Readout(number(value), Phrase("component {1}", cell.index[1] + 1), token_name(scene, cell.index[0]))
@@ -322,7 +323,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A cosine or a coordinate taken apart: the two vectors whose dot product it is."""
+    """The view of an opened cosine or coordinate: the two vectors whose dot product it is."""
     value, left, right = _vectors(scene, cell)
     readout = describe(scene, cell)
     coordinate = cell.name == "directions.place"
@@ -345,7 +346,7 @@ _HUES = (Hue.RESIDUAL, Hue.ACCENT)
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that recompute the cosine of every token's row. Raises ModelError for a direction of another kind."""
+    """Lines of code that recompute the cosine of every token's row. Raises ModelError if the cell has none."""
     found = _found(scene, Cell("directions", ()))
     of = found.ruler.of if found.ruler is not None else None
     if not isinstance(of, Sum | rulers.Neuron):

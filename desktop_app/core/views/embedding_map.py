@@ -1,4 +1,4 @@
-"""The map of embeddings: every token's row in a plane, coloured by the kind of token, next to its true neighbours.
+"""The map of embeddings: every token's row in a plane, coloured by the kind of token, next to its nearest neighbours.
 
 Its cells are `map.token[token]`, the cosine of a token's row with that of the chosen token.
 """
@@ -49,13 +49,13 @@ KINDS = (
     (Phrase("other script"), Hue.ATTENTION),
     (Phrase("signs and bytes"), Hue.RESIDUAL),
 )
-"""The kinds of tokens; each token is of the last kind that fits it."""
+"""The kinds of tokens. A token that fits several kinds has the last of them."""
 _NEAR = 14
 CELL = "map.token"
 
 
 def kind_of(text: str) -> int:
-    """Which of KINDS a token's text is."""
+    """The index in KINDS for a token's text."""
     bare = text.strip()
     letters = [c for c in bare if c.isalpha()]
     if not bare or "\ufffd" in bare or (not letters and not any(c.isdigit() for c in bare)):
@@ -79,7 +79,7 @@ def kinds_of(tokenizer: Tokenizer, count: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Tokens:
-    """Every token's row, its place by the first two principal components, its kind [token] and its label."""
+    """Every token's row, its place in the plane of the first two components, its kind [token] and its label."""
 
     table: Rows
     plane: Plane
@@ -117,7 +117,7 @@ def _without(scene: Scene) -> int:
 
 
 def chosen(scene: Scene) -> int:
-    """The token whose neighbours are shown: the one found or clicked, else the token selected in the text."""
+    """The token whose neighbours are shown: the one searched for or clicked, else the token selected in the text."""
     token = _found(scene)
     token = scene.state.map_token if token is None else token
     return scene.trace.ids[scene.token] if token is None or token >= scene.config.vocab_size else token
@@ -130,7 +130,7 @@ def _found(scene: Scene) -> int | None:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """The products that the view needs; the layout is requested only once the plane of components can be shown."""
+    """The products that the view needs. The layout is requested after the plane of components, which is shown first."""
     without = _without(scene)
     found = (Want(_ROWS, (without,)), Want(_NEAREST, (chosen(scene), without)))
     ready = scene.state.view.map == "neighbours" and scene.made(found[0]) is not None
@@ -138,7 +138,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """The map, and the true neighbours of the chosen token."""
+    """The map, and the chosen token's nearest neighbours in the embedding space."""
     made = [scene.made(want) for want in wants(scene)]
     title = Phrase("Every token in a plane, around {1}", scene.tokenizer.quoted(chosen(scene)))
     if scene.state.view.map_find and _found(scene) is None:
@@ -190,7 +190,7 @@ def _cloud(scene: Scene, rows: _Tokens, near: Nearest | None, layout: Layout | N
 
 
 def _window(scene: Scene, places: Array) -> tuple[float, ...]:
-    """The visible part of the plane, as fractions of it; moved, at the same size, to a found token outside it."""
+    """The visible part of the plane, as fractions; it is moved, at the same size, to contain the token searched for."""
     window = scene.state.map_window
     if not window or _found(scene) is None:
         return window
@@ -239,7 +239,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state after a click: the clicked token becomes the chosen one, or is opened if it was chosen already."""
+    """The state after a click: the clicked token becomes the chosen one or, if it was chosen already, is opened."""
     _vectors(scene, cell)
     if cell.index[0] == chosen(scene):
         return None
@@ -247,7 +247,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A cosine taken apart: the two unit-length rows whose dot product it is."""
+    """The view of an opened cosine: the two rows of length 1 whose dot product it is."""
     value, one, other = _vectors(scene, cell)
     readout = describe(scene, cell)
     lines = (
@@ -266,7 +266,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that recompute the cosine of every token's row with the chosen token's row."""
+    """Lines of code that recompute the cosine of every token's row with the chosen token's row."""
     return program(
         scene.checkpoint,
         "the cosine of every token's row, less the mean row, with the chosen token's",

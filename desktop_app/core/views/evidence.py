@@ -1,7 +1,7 @@
-"""The evidence workspace: the passages of many texts where a neuron or head does most, and its effect on this prompt.
+"""The evidence workspace: passages of many texts in which a neuron or head is most active, and its effect here.
 
-Its cells are `evidence.passage[row, column]`, a token of a shown passage (column BEFORE is the one with the recorded
-value), `evidence.neuron[layer, neuron]`, and `evidence.written[token]`, what the neuron adds to a token's logit.
+Its cells are `evidence.passage[row, column]`, a token of a passage (the token in column BEFORE has the recorded value);
+`evidence.neuron[layer, neuron]`; and `evidence.written[token]`, what the neuron adds to a token's logit.
 """
 
 from dataclasses import replace
@@ -49,7 +49,8 @@ from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.phrase import Count, Phrase
 from desktop_app.gpt2.weights import UNEMBEDDING
 
-_OF_PROMPT = ("model", "int8", "text", "start", "space")  # the only settings of a pass not reset for a passage
+# settings of the pass that stay when a passage becomes the prompt; all others are reset
+_OF_PROMPT = ("model", "int8", "text", "start", "space")
 _HEAD_LEAD = Phrase(
     "The passages of many texts in which this head writes most into the stream, and its scores over all texts. Each "
     "token is shaded by the length of what the head adds there, in a pass of this model; a large length does not say "
@@ -58,7 +59,7 @@ _HEAD_LEAD = Phrase(
 
 
 def content(scene: Scene) -> View:
-    """Shaded passages, next to what the neuron or head does elsewhere and on this prompt."""
+    """Passages with shaded tokens, next to what the neuron or head does in other texts and in this prompt."""
     layer, unit = unit_of(scene)
     title = (
         Phrase("What head {1} does", name_of(layer, unit))
@@ -160,13 +161,13 @@ def prompt_of(state: State, scene: Scene, passage: Passage, unit: tuple[int, int
     asked = replace(placed, **others)
     try:
         as_text = encode(asked, tokenizer) == passage.ids
-    except LogitscopeError:  # the passage cuts a character in two, so its ids are used instead of text
+    except LogitscopeError:  # the passage cuts a character in two, so its ids are used instead of its text
         as_text = False
     return asked if as_text else replace(asked, text="", appended=tuple(rest))
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state after a click: a passage becomes the prompt, a neuron the shown one."""
+    """The state after a click: a passage becomes the prompt, or a neuron is selected."""
     if cell.name == "evidence.passage":
         _, passage, _ = _passage(scene, cell)
         return prompt_of(scene.state, scene, passage, unit_of(scene))
@@ -179,7 +180,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A whole passage, or a token's number with the two vectors that it is computed from."""
+    """The view of an opened cell: a whole passage, or a token's number with the two vectors it is computed from."""
     if cell.name == "evidence.passage":
         return _whole(scene, cell)
     if cell.name == "evidence.neuron":
@@ -247,7 +248,7 @@ def _whole(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that recompute what the neuron adds to the logits, or the norm of what the head adds at each position."""
+    """Lines of code that recompute what the neuron adds to logits, or the norm of what the head adds by position."""
     del cell  # the lines are the same for every cell
     layer, unit = unit_of(scene)
     if of_heads(scene):

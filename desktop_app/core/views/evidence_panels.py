@@ -1,4 +1,4 @@
-"""The panels of the evidence workspace: passages, what is most active, and what a neuron or head does."""
+"""The panels of the evidence workspace: passages, the most active neurons, and what a neuron or head does."""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ _WINDOWS = {
 
 
 def of_neuron(scene: Scene, evidence: Evidence) -> tuple[AnyPanel, ...]:
-    """The neurons found by the search or, without one, the most active ones, and the tokens that the neuron favours."""
+    """The neurons found by the search, or else the most active ones; and the tokens that the neuron promotes."""
     found = made(scene, evidence, "search")
     text = typed(scene)[0]
     listed = most_active(scene, evidence) if not text else _found(scene, found, text)
@@ -56,12 +56,12 @@ def of_neuron(scene: Scene, evidence: Evidence) -> tuple[AnyPanel, ...]:
 
 
 def _rows(passage: Passage) -> range:
-    """The shown positions of a passage, from BEFORE tokens before the recorded one to AFTER tokens after it."""
+    """The positions of a passage that are shown: from BEFORE tokens before the recorded one to AFTER tokens after."""
     return range(passage.position - BEFORE, passage.position + AFTER + 1)
 
 
 def table(scene: Scene, evidence: Evidence) -> MapPanel | TextPanel:
-    """The passages, each token shaded by its value; a line of text until they are computed."""
+    """The passages, each token shaded by its value; until the values are computed, a line of text."""
     passages = made(scene, evidence, "passages")
     heading = {
         "strongest": Phrase("Strongest passages"),
@@ -178,7 +178,7 @@ def _writes(scene: Scene, written: object) -> AnyPanel:
 
 
 def muted_here(scene: Scene, evidence: Evidence) -> AnyPanel:
-    """The probabilities of the next token with and without the neuron or head."""
+    """The probabilities of the next token with the neuron or head, and with it ablated."""
     title = Phrase("Muted on this prompt")
     muted = made(scene, evidence, "muted")
     if isinstance(muted, str):

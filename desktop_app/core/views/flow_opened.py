@@ -1,4 +1,4 @@
-"""A node or an edge of the flow taken apart: what a vector is made of, and how a share is computed."""
+"""Opened nodes and edges of the flow: which parts a vector consists of, and how an importance is computed."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ _OTHERS = {
 
 
 def node(scene: Scene, found: Flow, n: int, edges: str, indices: Sequence[tuple[int, ...]]) -> Box:
-    """All parts of a vector, by share, and the vector; the edges' cells are `edges` at their `indices`."""
+    """All parts of a vector, by importance, and the vector. Cells of edges are those of `edges` at `indices`."""
     own = found.nodes[n]
     bars = [
         Bar(_edge_words(scene, found, int(e)), float(found.importance[e]), percent(float(found.importance[e])),
@@ -79,7 +79,7 @@ def _edge_words(scene: Scene, found: Flow, e: int) -> str:
 
 
 def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> StripsPanel:
-    """Vectors one below the other; `which` has the title, tensor and position of each, or numbers in place of these."""
+    """Vectors one below the other. `which` gives the title, tensor and position of each, or numbers instead."""
     strips = []
     for label, tensor, position, values in which:
         source = Source(tensor, (position, "col")) if values is None else None
@@ -92,7 +92,7 @@ def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> Strips
 
 
 def edge(scene: Scene, found: Flow, e: int) -> Box:
-    """A share recomputed from the vectors; for attention, also the shares of each head and of all source tokens."""
+    """An importance recomputed from the vectors; for attention, also the importance of each head and source token."""
     upper, lower = found.nodes[int(found.upper[e])], found.nodes[int(found.lower[e])]
     row, kind, share = upper.position, found.kinds[e], float(found.importance[e])
     whole, parts, middle = _sum_of(scene, upper.tensor, row)
@@ -105,7 +105,7 @@ def edge(scene: Scene, found: Flow, e: int) -> Box:
             scene, ("f", upper.tensor, row, None), ("y", shown or upper.tensor, row, None if as_it_is else part)
         )
         return column(TextPanel(lines=lines), strips)
-    assert middle is not None  # attention writes only into resid_mid
+    assert middle is not None  # attention only writes into resid_mid
     layer = int(upper.tensor.split(".")[1])
     heads, key = found.by_head[e], lower.position
     written = [_written(scene, middle, layer, h)[key] for h in range(scene.config.n_head)]
@@ -147,7 +147,7 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
 
 
 def _sum_of(scene: Scene, tensor: str, row: int) -> tuple[Array, dict[str, Array], Middle | None]:
-    """A vector, its parts by name in float64, and for `resid_mid` also what heads write."""
+    """A vector, its parts by name in float64 and, for `resid_mid`, what heads write."""
     _, layer, name = tensor.split(".")
     middle = middle_of(scene.checkpoint, scene.trace, int(layer), row) if name == "resid_mid" else None
     parts = middle.parts if middle is not None else parts_of_post(scene.checkpoint, scene.trace, int(layer), row)
@@ -156,7 +156,7 @@ def _sum_of(scene: Scene, tensor: str, row: int) -> tuple[Array, dict[str, Array
 
 
 def _written(scene: Scene, middle: Middle, layer: int, head: int) -> Array:
-    """What a head wrote into a vector from each source, [key, d_model] in float64."""
+    """What a head adds to a vector from each source position, [key, d_model] in float64."""
     values = scene.trace.read_rows(f"blocks.{layer}.attn.v", middle.keys)[head].astype(np.float64)
     return middle.written(head, values, output_matrices(scene.checkpoint, layer)[head])
 
@@ -191,7 +191,7 @@ def _by_head(scene: Scene, layer: int, heads: Array, at: tuple[int, int]) -> Bar
 
 
 def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
-    """All tokens that contribute to the vector, with this one marked."""
+    """All tokens that contribute to the vector, with one of them marked."""
     shares = attention_importance(scene.checkpoint, scene.trace, layer, row).heads.sum(0)
     order = list(np.argsort(-shares, kind="stable")[:_LISTED])
     order = order if key in order else [*order[:-1], key]
@@ -210,7 +210,7 @@ def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
 
 
 def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
-    """Lines that recompute all shares of a node, or that of one of its edges. Raises ModelError in int8."""
+    """Lines of code that recompute all importances of a node, or that of an edge. Raises ModelError in int8."""
     if scene.config.int8:
         raise ModelError("Shares are not written as numpy for weights rounded to int8; switch that off.")
     row, (_, layer, name) = own.position, own.tensor.split(".")
@@ -218,7 +218,7 @@ def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
     reads, edits = [("f", own.tensor, f"[{row}]")], list[str]()
 
     def through(tensor: str, short: str, part: str = f"[{row}]") -> str:
-        """The name of the tensor as it is before its edits; if it has any, their keep and put are read, too."""
+        """The expression for the tensor before its edits; if it has edits, their keep and put are read as well."""
         before = before_edit(trace, tensor)
         if before != tensor:
             reads.extend((f"{short}_{end}", f"{tensor}.{end}", part) for end in ("keep", "put"))
@@ -226,7 +226,7 @@ def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
         return before
 
     def kept(expression: str, *shorts: str) -> str:
-        """An expression times the keep factors of the edits of `shorts`."""
+        """An expression multiplied by the keep factors of the edits of `shorts`."""
         return " * ".join([*(f"{short}_keep" for short in shorts if short in edits), expression])
 
     more = list[str]()  # expressions for what edits add to the vector

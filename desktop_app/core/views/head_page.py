@@ -1,4 +1,4 @@
-"""One head's page: what it attends to in this text, its scores, strongest pairs, and what it adds to the stream."""
+"""One head's page: what it attends to in this text, its scores, its strongest pairs, and what it adds to the stream."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from desktop_app.core.views.common import key_bars, token_name, without_first
 from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Phrase, Sentences
 
-_SHORT = 60  # tokens; the shaded text is above the grid if it is no longer than this, else below it
+_SHORT = 60  # tokens; the shaded text of a longer prompt is below the grid, not above it
 _PAIRS, _KEYS = 8, 12
 
 LEAD = Sentences(
@@ -67,7 +67,7 @@ def label_words(heads: Heads, layer: int, head: int) -> str:
 
 
 def weight_levels(scene: Scene, values: Array) -> Levels:
-    """The scale of attention weights: 0 to 1, or up to the largest weight if position 0 is left out."""
+    """The colour scale of attention weights: 0 to 1, or up to the largest weight if position 0 is left out."""
     levels = unit(scene.state.view.pattern_scale)
     if not scene.state.view.skip_first or not np.isfinite(values).any():
         return levels
@@ -76,7 +76,7 @@ def weight_levels(scene: Scene, values: Array) -> Levels:
 
 
 def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts: bool = False) -> BarsPanel:
-    """The shown head's scores; clicking one opens it or, if `sorts`, orders the heads by it."""
+    """The shown head's scores. A click opens a score or, if `sorts`, orders the heads by it."""
     at = scene.layer, scene.head
     bars = []
     for measure in MEASURES:
@@ -109,7 +109,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
 
 
 def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
-    """The page of the shown head; `scored` is the panel of its scores, `labels` are its labels as text."""
+    """The page of the shown head; `scored` is the panel with its scores, `labels` its labels as text."""
     title = headed(Phrase("Block {1} · Head {2}", scene.layer, scene.head), labels)
     beside = column(scored, _pairs(scene), _writes(scene))
     if scene.state.view.heads_form == "arcs":
@@ -122,7 +122,7 @@ def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
 
 
 def _pattern(scene: Scene) -> tuple[str, Array]:
-    """The name of the pattern's tensor, and the head's pattern [query, key], NaN where a key is later or left out."""
+    """The name of the pattern's tensor, and the head's pattern [query, key], NaN where keys are hidden or left out."""
     tensor = scene.block("attn.pattern")
     values = scene.trace.read(tensor, head=scene.head)
     rule, every = mask_of(scene.trace.run.mask, scene.config).of(scene.layer, scene.head), np.arange(len(values))
@@ -195,7 +195,7 @@ def _looked_at(scene: Scene) -> ShadedPanel:
 
 
 def strongest_pairs(pattern: Array, count: int) -> list[tuple[int, int]]:
-    """(query, key) of the largest weights of a pattern [query, key], without key 0, the largest first."""
+    """The `count` largest weights of a pattern [query, key], as (query, key), in descending order, without key 0."""
     seen = np.tril(pattern)[:, 1:]
     order = np.argsort(-seen, axis=None, kind="stable")[:count]
     found = [(int(n) // max(seen.shape[1], 1), int(n) % max(seen.shape[1], 1) + 1) for n in order]
@@ -221,7 +221,7 @@ def _pairs(scene: Scene) -> BarsPanel:
 
 
 def result_norm(scene: Scene) -> tuple[float, float]:
-    """Norms of what the shown head adds at the selected token, z W_O, and of the stream before the block."""
+    """Two norms at the selected token: of what the shown head adds, z W_O, and of the stream before the block."""
     z = head_rows(scene.trace, scene.layer, scene.token, scene.token + 1)[scene.head, 0]
     result = z @ output_matrices(scene.checkpoint, scene.layer)[scene.head].astype(np.float64)
     before = scene.trace.read(scene.block("resid_pre"), row=scene.token).astype(np.float64)
@@ -249,7 +249,7 @@ def _writes(scene: Scene) -> TextPanel:
 
 
 def _furthest(scene: Scene) -> int:
-    """The number of leading keys that include every key seen by any head from the selected token."""
+    """The number of keys, counted from the first, that any head may see from the selected token."""
     later = any(rule.later for rule in rules(mask_of(scene.trace.run.mask, scene.config)))
     return len(scene.trace) if later else scene.token + 1
 
@@ -273,7 +273,7 @@ _ROLLOUT = "R_l = (mean over heads of A_l / 2 + I / 2) · R_(l−1), R_0 = I"
 
 
 def open_summary(scene: Scene, cell: Cell, summary: Summary, words: str) -> View:
-    """A cell of a mean pattern or of rollout: how it is computed, and every head's weight or every token's part."""
+    """The view of an opened cell of a summary: how it is computed, and every head's weight or every token's part."""
     query, key = cell.index
     value = float(summary.grid[query, key])
     place = Phrase("query {1}, key {2}", token_name(scene, query), token_name(scene, key))
@@ -323,7 +323,7 @@ def open_summary(scene: Scene, cell: Cell, summary: Summary, words: str) -> View
 
 
 def open_score(heads: Heads, measure: str, at: tuple[int, int]) -> View:
-    """A score of a head, which is a mean: its values text by text of the battery."""
+    """The view of an opened score of a head, which is a mean: its values for each text of the battery."""
     value, spread = float(heads.scores[measure][at]), float(heads.spread[measure][at])
     each = heads.each[measure][:, at[0], at[1]]
     count, repeated = len(each), heads.repeated

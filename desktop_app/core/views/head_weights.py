@@ -1,7 +1,7 @@
 """One head's weights page: what it writes when it reads a token, which keys a query prefers, and its directions.
 
 Its cells are `heads.ov[layer, head, token read, token promoted]`, `heads.qk[layer, head, query token, key token]` and
-`heads.kernel_q[layer, head, later layer, head]` with `kernel_k` and `kernel_v`.
+`heads.kernel_q[layer, head, later layer, head]`, with `kernel_k` and `kernel_v`.
 """
 
 import numpy as np
@@ -72,7 +72,7 @@ def through_mlp(scene: Scene) -> bool:
 
 
 def want(scene: Scene) -> Want:
-    """The shown head by its weights, with the selected token as the token read."""
+    """The request for the shown head's weights, with the selected token as the token read."""
     return Want(_HEAD, (scene.layer, scene.head, scene.trace.ids[scene.token], through_mlp(scene)))
 
 
@@ -107,7 +107,7 @@ def page(scene: Scene) -> View:
 
 
 def _bars(scene: Scene, made: TokenTable, title: str, hue: Hue) -> BarsPanel:
-    """The best entries of a token's table, then the worst, with the token itself marked."""
+    """The best entries of a token's table, then the worst; the token itself is marked."""
     token, cell = int(made.tokens[0]), f"heads.{made.circuit.lower()}"
     most = [(int(t), float(v)) for t, v in zip(made.promoted[0][:_BARS], made.promoted_number[0], strict=False)]
     least = [(int(t), float(v)) for t, v in zip(made.suppressed[0][:_WORST], made.suppressed_number[0], strict=False)]
@@ -215,7 +215,7 @@ def _value(scene: Scene, cell: Cell) -> tuple[float, Array | None, Array | None]
 
 
 def _bases(scene: Scene, cell: Cell) -> tuple[Array, Array]:
-    """Bases of what the head of a kernel's cell writes and what the other head reads, [d_model, d_head] each."""
+    """Bases, [d_model, d_head], of the subspaces that a kernel's cell compares: written by one, read by the other."""
     layer, head, other_layer, other = cell.index
     own = head_circuits.basis(scene.checkpoint, layer, "o")[head].astype(np.float64)
     return own, head_circuits.basis(scene.checkpoint, other_layer, cell.name[-1])[other].astype(np.float64)
@@ -238,7 +238,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A number of the page taken apart: the two vectors of the head whose dot product it is."""
+    """The view of an opened number: the two vectors of the head whose dot product it is."""
     value, left, right = _value(scene, cell)
     readout = describe(scene, cell)
     title, what = Phrase("{1} = {2}", readout.name, readout.value), cell.name.removeprefix("heads.")

@@ -1,4 +1,4 @@
-"""The heads workspace: every head of every block on this text, the scores and labels of heads, and one head's page."""
+"""The heads workspace: every head of every block on this text, the heads' scores and labels, and one head's page."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 
 _LISTED = 10
-_QUICK = 256  # tokens up to which computing the picture of all heads counts as quick
+_QUICK = 256  # number of tokens up to which the picture of all heads is computed at once, with the pass
 
 _BASELINE = Sentences(
     Phrase("Attention summed up over heads and blocks."),
@@ -89,7 +89,7 @@ _SUMMARY = Product("heads.summary", Phrase("Summing up attention"), _summary, qu
 
 
 def _shown_want(scene: Scene) -> tuple[Want, ...]:
-    """The products from which the selected picture is made, besides the scores on the battery."""
+    """The products for the selected picture, except for the scores on the battery."""
     view, leave = scene.state.view, scene.state.view.skip_first
     if view.heads == "patterns":
         return (Want(_ATLAS, (leave,), quick=len(scene.trace) <= _QUICK),)
@@ -108,7 +108,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def battery_of(scene: Scene) -> Heads | None:
-    """The scores; None until they are ready, or if the model has none."""
+    """The scores on the battery; None until they are ready, or if the model has none."""
     found = scene.made(BATTERY)
     return found if isinstance(found, Heads) else None
 
@@ -117,7 +117,7 @@ def battery_of(scene: Scene) -> Heads | None:
 
 
 def content(scene: Scene) -> View:
-    """The view that the options select: every head with the scores and the finder, one head's page, or a summary."""
+    """The view that the options select: every head with its scores and the search, one head's page, or a summary."""
     shows = scene.state.view.heads
     if shows == "one":
         heads = battery_of(scene)
@@ -164,7 +164,10 @@ def _all(scene: Scene) -> AtlasPanel | TextPanel:
 
 
 def _numbers(scene: Scene) -> tuple[str, Array]:
-    """What heads are ordered by, as text and numbers [layer, head]: a score, or the similarity to the shown head."""
+    """The quantity by which heads are ordered, as text and as numbers [layer, head].
+
+    It is a score, or the similarity to the shown head.
+    """
     by = scene.state.view.heads_by
     scores = battery_of(scene)
     if scores is None:
@@ -206,7 +209,7 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
 
 
 def _no_scores(scene: Scene) -> TextPanel:
-    """A text shown instead of the scores: that they are being computed, or why there are none."""
+    """A text shown in place of the scores: that they are being computed, or why there are none."""
     found = scene.made(BATTERY)
     if not isinstance(found, str):
         return _waiting(BATTERY)
@@ -219,7 +222,7 @@ def _scores(scene: Scene, text: HeadsOnText | None = None, *, sorts: bool = Fals
 
 
 def order(scene: Scene, heads: Heads) -> list[tuple[int, int]]:
-    """The heads that the options select, in their order."""
+    """The heads that the options select, in the chosen order."""
     _, values = _numbers(scene)
     flat = np.argsort(-values.reshape(-1), kind="stable")
     found = [divmod(int(n), values.shape[1]) for n in flat]
@@ -278,7 +281,7 @@ def _summed(scene: Scene, shows: str) -> View:
         return View(titles[shows], _BASELINE, column(_waiting(want)))
     later = np.triu(np.ones(made.grid.shape, bool), 1)
     if any(rule.later for rule in rules(mask_of(scene.trace.run.mask, scene.config))):
-        later[:] = False  # under this mask later keys are seen, too
+        later[:] = False  # under this mask, queries also see later keys
     values = without_first(scene, np.where(later, np.nan, made.grid), 1)
     left = (
         Phrase("without the first token, rows renormalised to 1") if made.leave_first else Phrase("each row sums to 1")
@@ -301,7 +304,7 @@ def _summed(scene: Scene, shows: str) -> View:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[int, int]:
-    """The head that a cell belongs to. Raises ModelError if there is none."""
+    """The head that a cell belongs to. Raises ModelError if it belongs to none."""
     layer, head = cell.index if len(cell.index) == 2 else (-1, -1)
     if not (0 <= layer < scene.config.n_layer and 0 <= head < scene.config.n_head):
         raise ModelError(f"There is no head {list(cell.index)} in this model.")
@@ -339,7 +342,7 @@ def _by_weights(cell: Cell) -> bool:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a head's place or score."""
+    """What is shown about a head, or its score, under the pointer."""
     if _by_weights(cell):
         return head_weights.describe(scene, cell)
     if cell.name == "heads.summary":
@@ -374,7 +377,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[editing.Target, ...]:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state in which the clicked head is the shown one, on its page."""
+    """The state after a click: the clicked head is shown, with its page."""
     if cell.name != "heads.head":
         return None
     layer, head = cell.index
@@ -382,7 +385,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A score taken apart: the values that it is the mean of."""
+    """The view of an opened score: the values whose mean it is."""
     if _by_weights(cell):
         return head_weights.open_cell(scene, cell)
     if cell.name == "heads.summary":
@@ -394,7 +397,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that recompute the shown head's scores on this text."""
+    """Lines of code that recompute the shown head's scores on this text."""
     base, head = f"blocks.{scene.layer}.attn", scene.head
     return program(
         scene.checkpoint,

@@ -1,4 +1,4 @@
-"""Views of the input: text, tokens, embeddings and their sum; and of the token appended for the next pass."""
+"""Views of the input: text, tokens, embeddings and their sum; and of the token that is appended for the next pass."""
 
 import re
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def _first_bytes(words: str) -> tuple[Line, ...]:
 
 
 def tokens(scene: Scene) -> Box:
-    """The text split into tokens, and the merges that made the selected one."""
+    """The text split into tokens, and the merges that built the selected token."""
     token = scene.trace.ids[scene.token]
     data = scene.tokenizer.token_bytes(token)
     facts = [
@@ -135,7 +135,7 @@ def _row_lengths(checkpoint: Checkpoint, name: str) -> Array:
 
 
 def _nearest_rows(checkpoint: Checkpoint, name: str, index: int) -> _Rows:
-    """The rows of a table at the smallest angles to row `index`, and the cosines; cached, since this reads all rows."""
+    """The rows of a table with the largest cosines to row `index`, and the cosines; cached, as it reads all rows."""
     kept = _neighbours.setdefault(checkpoint, {})
     if (name, index) not in kept:
         table, lengths = checkpoint.weights[name], _row_lengths(checkpoint, name)
@@ -165,12 +165,12 @@ def _position_label(_scene: Scene, position: int) -> str:
 
 
 def nearest_tokens(scene: Scene) -> _Rows:
-    """The tokens whose rows of W_E lie nearest to the selected token's, and the cosines, the nearest first."""
+    """The tokens whose rows of W_E are nearest to the selected token's, and the cosines, in descending order."""
     return _nearest_rows(scene.checkpoint, "embed.W_E", scene.trace.ids[scene.token])
 
 
 def embed(scene: Scene) -> Box:
-    """The row of the embedding table for each token, and the tokens whose rows lie nearest."""
+    """The row of the token embedding for each token, and the tokens whose rows are nearest to the selected token's."""
     token = scene.trace.ids[scene.token]
     one = strip(scene, "embed", f"W_E[{token}]")
     return column(
@@ -187,7 +187,7 @@ def embed(scene: Scene) -> Box:
 
 
 def pos_embed(scene: Scene) -> Box:
-    """The row of the position table for each position, and the positions whose rows lie nearest."""
+    """The row of the position embedding for each position, and the positions whose rows are nearest."""
     one = strip(scene, "pos_embed", f"W_pos[{scene.token}]")
     return column(
         row(
@@ -231,7 +231,7 @@ def total(scene: Scene) -> Box:
 
 
 def append(scene: Scene) -> Box:
-    """The sampled token that is appended, and what the key-value cache saves in the next pass."""
+    """The token that was sampled and appended, and what the key-value cache saves in the next pass."""
     landed = int(scene.ranked.order[scene.landed])
     count, layers = len(scene.trace), scene.config.n_layer
     added = len(scene.state.appended)

@@ -1,4 +1,4 @@
-"""The lens workspace: what each point of the residual stream would already predict, through the final norm and W_U."""
+"""The lens workspace: what each point of the residual stream would predict, through the final norm and W_U."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,13 +37,15 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Count, Phrase, Sentences, joined
 
-_CURVES = 6  # maximum number of followed tokens
-# Texts of up to _WHOLE tokens are shown whole; of a longer one _CLOSE tokens, _AHEAD of them after the selected one.
+_CURVES = 6  # the maximum number of tokens followed
+# Texts of up to _WHOLE tokens are shown completely. Of a longer one, _CLOSE tokens are shown, _AHEAD of them after the
+# selected token.
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2
-_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # fewest columns of words; most letters of a word, and in a row, without cuts
-_LIKELIEST = 3  # followed tokens if none is pinned
+# the fewest columns of words; the most letters of a word, and of a row, without truncation
+_FEWEST, _LONGEST, _LETTERS = 6, 10, 84
+_LIKELIEST = 3  # the number of tokens followed if none is pinned
 _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
-_QUICK = 4e9  # multiplications and additions up to which the lens counts as quick
+_QUICK = 4e9  # multiplications and additions up to which the lens is computed at once, with the pass
 
 _TITLES = {
     "token": ("The likeliest token", Phrase("colour: its probability")),
@@ -78,7 +80,7 @@ _OF = {
         ),
     ),
 }
-"""What the lens reads -> title and introduction, if they differ from those of the workspace."""
+"""What the lens reads -> title and introduction, where they differ from those of the workspace."""
 
 
 def _compute(work: Work, targets: tuple[int, ...], what: analysis.What, translators: str) -> Lens | str:
@@ -101,13 +103,13 @@ _LENS = Product("lens", Phrase("Reading every point through the unembedding"), _
 
 
 def followed(scene: Scene) -> tuple[int, ...]:
-    """Ids of the followed tokens: those pinned, or the likeliest after the shown position."""
+    """The ids of the followed tokens: those pinned, or the likeliest after the shown position."""
     pinned = scene.state.pinned[:_CURVES]
     return pinned or tuple(int(i) for i in scene.ranked.order[:_LIKELIEST])
 
 
 def want(scene: Scene) -> Want:
-    """The lens over this text, with the followed tokens."""
+    """The request for the lens over this text, with the followed tokens."""
     config = scene.config
     products = 2 * (2 * config.n_layer + 1) * len(scene.trace) * config.n_embd * config.vocab_size
     what = scene.state.view.lens_of
@@ -121,7 +123,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def lens_of(scene: Scene) -> Lens | None:
-    """The lens; None until it is ready, or if it cannot be made."""
+    """The lens; None until it is ready, or if it cannot be computed."""
     found = scene.made(want(scene))
     return found if isinstance(found, Lens) else None
 
@@ -141,14 +143,14 @@ def _panels(scene: Scene) -> Box:
     start, end = _close(scene, lens)
     if end - start == len(scene.trace):
         return column(_grid(scene, lens, start, end), _curves(scene, lens), weights=(3.0, 1.0))
-    # Of a long text, words are shown only around the selected token; below, the whole text is shown by colour alone.
+    # For a long text, words are shown only around the selected token; below, the whole text is shown by colour alone.
     close, whole = _grid(scene, lens, start, end), _grid(scene, lens, 0, len(scene.trace))
     whole = replace(whole, title=Phrase("The whole text"), note="", texts=())
     return column(close, _curves(scene, lens), whole, weights=(3.0, 1.0, 1.0))
 
 
 def _close(scene: Scene, lens: Lens) -> tuple[int, int]:
-    """The positions whose cells contain words: all, or as many around the selected token as fit without truncation."""
+    """The range of positions whose cells contain words: all, or as many around the selected token as fit."""
     length = len(scene.trace)
 
     def about(count: int) -> tuple[int, int]:
@@ -167,7 +169,7 @@ def _close(scene: Scene, lens: Lens) -> tuple[int, int]:
 
 
 def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
-    """Points by positions `start` to `end`."""
+    """The grid of points by positions `start` to `end`."""
     shows = scene.state.view.lens
     title, note = _TITLES[shows]
     if lens.own_logits is None and shows == "kl":
@@ -204,7 +206,7 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
 
 
 def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
-    """Name, numbers [point, pos] and colour scale of what the cells show. Displayed ranks count from 1."""
+    """What the cells show: its name, numbers [point, pos] and colour scale. Displayed ranks count from 1."""
     if shows == "token":
         return "top_probability", lens.top_probability, unit()
     if shows == "probability":
@@ -221,7 +223,7 @@ def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
 
 
 def short_point(point: str) -> str:
-    """A point as a row's label: `2 mid` for blocks.2.resid_mid, `2 attn` for blocks.2.attn_out."""
+    """The row label of a point: `2 mid` for blocks.2.resid_mid, `2 attn` for blocks.2.attn_out."""
     _, layer, name = point.split(".")
     return f"{layer} {name.removeprefix('resid_').removesuffix('_out')}"
 
@@ -244,7 +246,7 @@ def _curves(scene: Scene, lens: Lens) -> CurvePanel:
 
 
 def _row(scene: Scene, cell: Cell) -> tuple[Lens, int, int]:
-    """The lens, and the point and position of one of its cells. Raises ModelError if there is none."""
+    """The lens, and the point and position of a cell. Raises ModelError if there is none."""
     lens = lens_of(scene)
     if lens is None:
         said = scene.made(want(scene))
@@ -262,7 +264,7 @@ def _row(scene: Scene, cell: Cell) -> tuple[Lens, int, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a cell of the lens."""
+    """What is shown about a cell of the lens under the pointer."""
     lens, point, position = _row(scene, cell)
     top = scene.tokenizer.quoted(int(lens.top_id[point, position]))
     words = {
@@ -286,17 +288,17 @@ _LEADS = {
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited for a cell: the vector that it reads."""
+    """What can be edited for a cell: the vector that the lens reads there."""
     lens, point, position = _row(scene, cell)
     return (row(scene, lens.points[point], position),)
 
 
 _OF_ALL = {"lens.entropy": "−Σ p ln p", "lens.kl": "Σ p_final ln(p_final / p)"}
-"""A number of all tokens' probabilities -> its formula."""
+"""A number that is computed from all tokens' probabilities -> its formula."""
 
 
 def _own_line(scene: Scene, cell: Cell) -> tuple[Line, ...]:
-    """A line with the cell's own number, unless the bars show it already."""
+    """A line with the number of the cell, unless the bars show it already."""
     value = describe(scene, cell).value
     if cell.name in _OF_ALL:
         return (formula_line(_OF_ALL[cell.name], value),)
@@ -306,7 +308,7 @@ def _own_line(scene: Scene, cell: Cell) -> tuple[Line, ...]:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A cell of the lens taken apart: the point's vector, the scale computed from it, and the tokens' results."""
+    """The view of an opened cell: the point's vector, the scale computed from it, and the tokens' results."""
     lens, point, position = _row(scene, cell)
     name = lens.points[point]
     y = scene.trace.read(name, row=position).astype(np.float64)
@@ -371,7 +373,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that recompute what a cell's point would predict, or the last point at the selected token."""
+    """Lines of code that recompute what a cell's point would predict; without a cell, the last point's prediction."""
     lens = lens_of(scene)
     if lens is None:
         raise ModelError("The lens is not computed yet; copy it when it is shown.")

@@ -44,7 +44,7 @@ from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
 KEY = "look"
-_SHOWN = 8  # parts shown along a side; the others are combined
+_SHOWN = 8  # parts shown separately on each side; the others are combined
 _KEYS, _TERMS = 6, 8
 
 _FOLDS = {
@@ -54,7 +54,7 @@ _FOLDS = {
     "blocks": "blocks",
     "kinds": "kinds",
 }
-"""The option's values -> the LEVELS of core/analysis/parts.py; cells refer to a level by its index in this table."""
+"""Value of the option -> an entry of LEVELS of core/analysis/parts.py. Cells refer to it by its index in this table."""
 
 _KINDS = {
     Kind.EMBED: "embed",
@@ -78,7 +78,7 @@ _SCORE = Product("look", Phrase("Opening the score"), _compute, quick=False)
 
 
 def at_cell(config: Config, state: State, cell: Cell | None) -> State:
-    """The state that opens the workspace, at `cell` if that is a cell of an attention grid whose key the query sees."""
+    """The state with this workspace open, at `cell` if that is a cell of an attention grid whose key the query sees."""
     there = replace(state, workspace=KEY)
     tensor = None if cell is None else tensor_table(config).get(cell.name)
     if cell is None or tensor is None or tensor.axes != ("head", "query", "key") or len(cell.index) != 3:
@@ -90,7 +90,7 @@ def at_cell(config: Config, state: State, cell: Cell | None) -> State:
 
 
 def key_of(scene: Scene) -> int:
-    """The shown key: the chosen one, or the one that the query attends to most (other than 0 if that is left out)."""
+    """The key shown: the chosen one, or the one that the query attends to most (except key 0, if that is left out)."""
     chosen = scene.state.key
     if chosen is not None and chosen < scene.reach(scene.token):
         return chosen
@@ -102,7 +102,7 @@ def key_of(scene: Scene) -> int:
 
 
 def want(scene: Scene) -> Want:
-    """The decomposition of the shown score."""
+    """The request for the decomposition of the shown score."""
     return Want(_SCORE, (scene.layer, scene.head, scene.token, key_of(scene)))
 
 
@@ -111,12 +111,12 @@ def wants(scene: Scene) -> tuple[Want, ...]:
     return (want(scene),)
 
 
-# Grouped parts
+# Groups of parts
 
 
 @dataclass(frozen=True)
 class Group:
-    """Parts shown as one: their label and their indices."""
+    """Parts that are shown as one: their label and their indices."""
 
     label: str
     members: tuple[int, ...]
@@ -124,9 +124,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Side:
-    """The parts of the query or of the key: `groups` by their numbers, as in cells' indices, and the numbers `shown`.
+    """The parts of the query or of the key.
 
-    The last group shown contains all parts; the one before it contains those not shown separately, if there are any.
+    `groups` are all groups by their numbers, which are indices of cells; `shown` are the numbers of the groups
+    displayed. The last of these contains all parts. The one before it contains those not shown separately, if there are
+    any.
     """
 
     groups: Mapping[int, Group]
@@ -143,7 +145,7 @@ class Side:
 
 
 def sides(score: Score, parts: str, *, relative: bool) -> tuple[Side, Side]:
-    """The parts of both sides grouped according to the option, the largest sums first."""
+    """The parts of both sides, grouped as the option says, in the order of descending sums."""
     by_query, by_key = score.by_query_part(relative=relative), score.by_key_part(relative=relative)
     return (
         _side(score.query_parts, parts, by_query, Phrase("whole query")),
@@ -185,7 +187,7 @@ def _label(members: Sequence[Part], level: str) -> str:
 
 
 def table(score: Score, query: Side, key: Side, *, relative: bool) -> Array:
-    """The shown numbers, [query part, key part], with sums in the last row and column."""
+    """The numbers shown, [query part, key part]; the last row and the last column are sums."""
     terms = score.relative if relative else score.terms
     return key.summed(query.summed(terms).T).T
 
@@ -214,7 +216,7 @@ def content(scene: Scene) -> View:
     score, query_side, key_side, values = found
     relative = scene.state.view.look == "relative"
     inner = np.abs(values).copy()
-    inner[-1, -1] = 0  # the sum of all terms is left out of the colour scale, since the others would look pale
+    inner[-1, -1] = 0  # the total does not count for the colour scale, since it would make the other cells pale
     limit = float(inner.max()) or 1.0
     picture = MapPanel(
         title=Phrase("Query parts × key parts"),
@@ -241,13 +243,13 @@ def content(scene: Scene) -> View:
 
 
 def _texts(values: Array, limit: float) -> tuple[tuple[str, ...], ...]:
-    """The numbers of the table as text, all with the decimals that give the largest at most three digits."""
+    """The numbers of the table as text, all with as many decimals as give the largest at most three digits."""
     decimals = min(max(2 - math.floor(math.log10(limit)), 0), 6) if limit > 0 else 0
     return tuple(tuple(f"{v:z.{decimals}f}".replace("-", "−") for v in line) for line in values)
 
 
 def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
-    """The sum of all cells, and the model's own number."""
+    """The sum of all cells, and the number that the model computed."""
     total, at = float(values[-1, -1]), (score.head, score.query, score.key)
     relative = scene.state.view.look == "relative"
     own = score.relative_score if relative else score.score
@@ -267,7 +269,7 @@ def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
 
 
 def _keys(scene: Scene, key: int) -> BarsPanel:
-    """The keys that the query attends to most, and the shown one; a click chooses another."""
+    """The keys that the query attends to most, and the shown key; a click chooses another key."""
     tensor = scene.block("attn.pattern")
     weights = scene.trace.read(tensor, head=scene.head, row=scene.token)[: scene.reach(scene.token)]
     shown = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
@@ -282,7 +284,7 @@ def _keys(scene: Scene, key: int) -> BarsPanel:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A cell of the table: the two sides' labels and parts, its number, and the vectors whose dot product it is."""
+    """A cell of the table: labels and parts of both sides, its number, and the vectors whose dot product it is."""
 
     score: Score
     labels: tuple[str, str]
@@ -293,7 +295,7 @@ class Pair:
 
 
 def pair_of(scene: Scene, cell: Cell) -> Pair:
-    """The pair that a cell represents. Raises ModelError if the cell is not shown."""
+    """The parts and vectors of a cell. Raises ModelError if the cell is not shown."""
     score: Score | None = scene.made(want(scene))
     if score is None:
         raise ModelError(f"{cell.name} is not computed yet; open it when the score is shown.")
@@ -307,7 +309,7 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
     asking, answering = (side.groups[n] for side, n in zip(both, at, strict=True))
     keys = score.key_vectors - score.mean_key_vectors if relative else score.key_vectors
     terms = score.relative if relative else score.terms
-    # In the table the group of all parts is labelled as the whole query or key; as one side of a cell it is "all".
+    # In the table, the group of all parts is labelled as the whole query or key; in the words on a cell it is "all".
     labels = (Phrase("all") if n == side.shown[-1] else side.groups[n].label for side, n in zip(both, at, strict=True))
     return Pair(
         score,
@@ -320,7 +322,7 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a cell of the table."""
+    """What is shown about a cell of the table under the pointer."""
     pair = pair_of(scene, cell)
     return Readout(
         number(pair.value),
@@ -330,14 +332,14 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited for a cell: the attention score that the table takes apart."""
+    """What can be edited for a cell: the attention score that the table decomposes."""
     pair_of(scene, cell)
     score = f"blocks.{scene.layer}.attn.scaled"
     return of_tensor(scene, Cell(score, (scene.head, scene.token, key_of(scene))))
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A cell taken apart: the two vectors whose dot product it is, and where in the model they come from."""
+    """The view of an opened cell: the two vectors whose dot product it is, and where in the model they come from."""
     pair = pair_of(scene, cell)
     products = pair.query * pair.key
     total = float(products.sum())
@@ -374,7 +376,7 @@ _WRITERS = {Kind.EMBED: "embed", Kind.POSITION: "pos_embed", Kind.MLP: "mlp_out"
 
 
 def _made_by(parts: Sequence[Part], members: tuple[int, ...], position: int, side: str) -> tuple[Bar, ...]:
-    """A bar that links to the tensor of a single part; none for a group."""
+    """For a single part, a bar that links to its tensor; none for a group."""
     part = parts[members[0]]
     name = _WRITERS.get(part.kind)
     if len(members) > 1 or name is None:
@@ -385,7 +387,7 @@ def _made_by(parts: Sequence[Part], members: tuple[int, ...], position: int, sid
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that recompute every term. Raises ModelError for a model rounded to int8."""
+    """Lines of code that recompute every term. Raises ModelError for a model rounded to int8."""
     config, layer, head = scene.config, scene.layer, scene.head
     if config.int8:
         raise ModelError("The parts of a score are not written as numpy for weights rounded to int8; switch that off.")

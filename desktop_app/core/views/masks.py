@@ -84,7 +84,7 @@ def _rule(scene: Scene) -> Rule:
 
 
 def content(scene: Scene) -> View:
-    """The pairs under the active mask, the table of masks, their effects, and the methods that no mask represents."""
+    """The pairs under the active mask, the table of masks, their effects, and methods that no mask can represent."""
     rule, rows = _rule(scene), _rows(scene)
     own = scene.trace.run.mask
     title = Phrase("Mask {1}", own) if len(own) <= _SHORT else Phrase("Mask with rules for single heads")
@@ -121,7 +121,7 @@ def _name(row_: Masked) -> str:
 
 
 def _amount(pairs: float) -> str:
-    """A number of pairs: in full below a million, else with three digits, as 12,340 or 5.37e8."""
+    """A number of pairs as text: in full below a million, otherwise with three digits, as 12,340 or 5.37e8."""
     return Count(pairs) if pairs < 1e6 else f"{pairs:.2e}".replace("e+0", "e").replace("e+", "e")
 
 
@@ -204,7 +204,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """Whether and why the mask keeps a pair."""
+    """Whether the mask lets the query see the key, and why."""
     readout = describe(scene, cell)
     rule = _rule(scene)
     lines = (
@@ -215,7 +215,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that run the text under every mask, or recompute the number of one cell.
+    """Lines of code that run the text under every mask, or recompute the number of one cell.
 
     For all masks they compute KL(prediction under the causal mask || under the mask), with one pass for each.
     """
@@ -243,7 +243,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def _counted(scene: Scene, mask: Mask, length: int) -> str:
-    """Lines that count the pairs of a mask, query by query, on average over all heads."""
+    """Lines of code that count the pairs of a mask, query by query, on average over all heads."""
     heads = scene.config.n_layer * scene.config.n_head
     counts = Counter(rule.numpy for _, rule in mask.heads)
     counts[mask.rule.numpy] += heads - len(mask.heads)

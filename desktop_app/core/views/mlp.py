@@ -1,4 +1,4 @@
-"""Views of the MLP: neurons before and after the activation, its curve, and what it writes."""
+"""Views of the MLP: neurons before and after the activation function, its curve, and what the MLP writes."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ _REACH = 16.0
 
 
 def _order(scene: Scene) -> Array:
-    """Neurons in display order: by index, or the most active first."""
+    """The neurons in display order: by index, or by descending activation."""
     post = scene.trace.read(scene.block("mlp.post"), row=scene.token)
     return np.argsort(-post, kind="stable") if scene.state.view.sort_neurons else np.arange(len(post))
 
@@ -52,7 +52,7 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
 
 
 def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
-    """The highest and lowest neurons before the activation, without those that are `silent` at every token."""
+    """The neurons with the highest and lowest values before the activation, without those `silent` at every token."""
     name = scene.block("mlp.pre")
     values = scene.trace.read(name, row=scene.token)
     order = np.argsort(-values, kind="stable")
@@ -76,7 +76,7 @@ def _sorting(scene: Scene) -> str:
 
 
 def pre(scene: Scene) -> Box:
-    """The stream's vector projected to all neurons."""
+    """The vector of the residual stream projected onto all neurons."""
     source = strip(scene, scene.block("ln2.out"), "ln2.out")
     neurons = _neurons(scene, scene.block("mlp.pre"), "mlp.pre", Hue.MLP)
     everything = without_first(scene, scene.trace[scene.block("mlp.pre")], 0)
@@ -112,7 +112,7 @@ def pre(scene: Scene) -> Box:
 
 
 def post(scene: Scene) -> Box:
-    """Every neuron through the activation function."""
+    """The activation of every neuron."""
     before = _neurons(scene, scene.block("mlp.pre"), Phrase("before"), Hue.MLP)
     after = _neurons(scene, scene.block("mlp.post"), Phrase("after"), Hue.ACCENT)
     x = scene.trace.read(scene.block("mlp.pre"), row=scene.token)
@@ -122,7 +122,7 @@ def post(scene: Scene) -> Box:
     low, high = min(-4.0, low), max(4.0, high)
     shown = before.values, after.values
     best = int(np.argmax(np.abs(y)))
-    # The axis reaches the named neuron, unless that is so far out that the bend of the curve would be invisible.
+    # The axis includes the named neuron, unless its value is so large that the bend of the curve would be invisible.
     if high < x[best] <= _REACH:
         high = float(x[best]) * 1.05
     grid = np.linspace(low, high, 400, dtype=np.float32)
@@ -156,7 +156,7 @@ def post(scene: Scene) -> Box:
 
 
 def out(scene: Scene) -> Box:
-    """The neurons' activations projected back to the width of the stream."""
+    """The activations projected back to the width of the residual stream."""
     neurons = _neurons(scene, scene.block("mlp.post"), "mlp.post", Hue.MLP)
     result = strip(scene, scene.block("mlp_out"), "mlp_out", hue=Hue.ACCENT)
     weights = scene.checkpoint.weights[scene.block("mlp.W_out")]

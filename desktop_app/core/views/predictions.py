@@ -1,6 +1,6 @@
-"""The workspace of all positions: each prediction compared with the token that came next, and its loss.
+"""The workspace of all positions: each prediction compared with the token that follows in the text, and its loss.
 
-Its cells are `predictions.loss[n]`, where n is the predicting position.
+Its cells are `predictions.loss[n]`, where n is the position that predicts.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 LOSS = "predictions.loss"
 _LISTED = 12
-_QUICK = 2e8  # multiplications up to which computing the logits counts as quick
+_QUICK = 2e8  # multiplications up to which the logits are computed at once, with the pass
 
 
 def _compute(work: Work) -> Predictions:
@@ -46,7 +46,7 @@ _PREDICTIONS = Product("predictions", Phrase("Comparing every position with the 
 
 
 def want(scene: Scene) -> Want:
-    """The comparison of every position of this text with the token after it."""
+    """The request for the comparison of every position's prediction with the token after it."""
     size = len(scene.trace) * scene.config.vocab_size * scene.config.n_embd
     return Want(_PREDICTIONS, quick="logits" in scene.trace.captured or size <= _QUICK)
 
@@ -57,7 +57,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """The text shaded by each token's probability, the losses along it, and the least expected tokens."""
+    """The text shaded by each token's probability, the losses along the text, and the least expected tokens."""
     made: Predictions | None = scene.made(want(scene))
     if made is None:
         return View("", "", column(TextPanel(lines=(Line("", _PREDICTIONS.waiting),))))
@@ -89,7 +89,7 @@ def _text(scene: Scene, made: Predictions) -> ShadedPanel:
 
 
 def _hardest(scene: Scene, made: Predictions) -> BarsPanel:
-    """All tokens of a short text, or those with the largest losses of a longer one, in the order of the text."""
+    """All tokens of a short text, or those of a longer text with the largest losses, in the order of the text."""
     order = sorted(np.argsort(-made.loss, kind="stable")[:_LISTED].tolist())
     quoted = scene.tokenizer.quoted
     bars = tuple(
@@ -172,7 +172,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """The loss of one token: its probability, and those of likelier tokens."""
+    """The view of a token's loss: its probability, and the probabilities of likelier tokens."""
     made, n = _at(scene, cell)
     logits = scene.trace.logits(n).astype(np.float64)
     shares = np.exp(logits - logits.max())
@@ -220,7 +220,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that recompute the loss of every position, or that of a cell's position."""
+    """Lines of code that recompute the loss at every position, or at a cell's position."""
     which = "the loss of every position but the last" if cell is None else f"the loss after position {cell.index[0]}"
     pick = "" if cell is None else f"[{cell.index[0]}]"
     return program(

@@ -253,7 +253,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that recompute the interference of the text's tokens from the embedding."""
+    """Lines of code that recompute the interference of the text's tokens from the embedding."""
     return program(
         scene.checkpoint,
         "the cosines between rows of W_E, all less their mean",

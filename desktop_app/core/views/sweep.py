@@ -1,6 +1,7 @@
-"""The sweep workspace: parts are muted, or patched in from another prompt, one at a time, and the effects are shown.
+"""The sweep workspace: parts are ablated, or patched from another prompt, one at a time; the effects are shown.
 
-Its cells are `sweep.effect[row, column]`: blocks by heads or positions; for MLPs and neurons there is one column.
+Its cells are `sweep.effect[row, column]`. Rows are blocks (or neurons), and columns are heads or positions; for MLPs
+and neurons there is one column.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Phrase
 
 CELLS = "sweep.effect"
-_WRITTEN = 98  # characters that fit in a row of cells, with one between them
+_WRITTEN = 98  # characters that fit into a row of cells, with a space between cells
 _LISTED = 50
 MUTED = ("heads", "mlps", "strongest")
 
@@ -53,7 +54,7 @@ def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
     other = work.passes.other
     assert other is not None  # this product is requested only if there is another prompt
     kind = "heads" if what == "from_heads" else what
-    # The other prompt is the clean one: denoising puts its cells into this prompt, noising this prompt's into it.
+    # The other prompt is the clean one. Denoising patches its cells into this prompt, noising this prompt's into it.
     return what_if.patch(
         work.model.engine,
         other,
@@ -87,7 +88,7 @@ class _Asked:
 
 
 def _asked(scene: Scene) -> _Asked:
-    """The chosen tokens; by default this prompt's likeliest, against the other prompt's or the next likeliest."""
+    """What to edit and measure: by default, this prompt's likeliest token and the other's or the next likeliest."""
     state, order = scene.state, scene.ranked.order
     target = int(order[0]) if state.target is None else state.target
     rival = int(scene.other.ranked.order[0]) if scene.other is not None else target
@@ -98,7 +99,7 @@ def _asked(scene: Scene) -> _Asked:
 
 
 def fits(scene: Scene) -> str:
-    """Why nothing can be patched in from the other prompt, in a sentence; "" if patching is possible."""
+    """A sentence that says why nothing can be patched in from the other prompt; "" if patching is possible."""
     if scene.passes.guest is not None:
         return Phrase(
             "A sweep patches in cells from this same model's pass over another prompt; remove the other model first."
@@ -109,13 +110,13 @@ def fits(scene: Scene) -> str:
 
 
 def _patched(scene: Scene, found: Ablation | Patch) -> Scene:
-    """The scene of the patched prompt: the other prompt's if that is the one patched."""
+    """The scene of the prompt that is patched: this prompt's or, for noising, the other prompt's."""
     noise = isinstance(found, Patch) and found.direction == "noise"
     return scene.other if noise and scene.other is not None else scene
 
 
 def _counterparts(scene: Scene, found: Ablation | Patch) -> Alignment:
-    """For each position of the patched prompt, the other prompt's position that it is patched from; () for muting."""
+    """For each position of the patched prompt, the position that its values come from; () for ablation."""
     if not isinstance(found, Patch) or scene.other is None:
         return ()
     own, other = scene.trace.ids, scene.other.trace.ids
@@ -139,7 +140,7 @@ def _found(scene: Scene) -> Ablation | Patch | None:
 
 
 def content(scene: Scene) -> View:
-    """The picture of each part's effect on the logit difference, for the parts computed so far."""
+    """The effect of each part on the logit difference, for the parts computed so far."""
     asked = _asked(scene)
     quoted = scene.tokenizer.quoted
     title = Phrase("{1} against {2}, {3}", quoted(asked.target), quoted(asked.against), _DONE[asked.what])
@@ -163,7 +164,7 @@ _DONE = {
 
 
 def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
-    """What is measured, and its value without an edit."""
+    """Text lines with what is measured, and its value without an edit."""
     done = np.isfinite(found.logit_difference)
     lines = []
     if isinstance(found, Ablation):
@@ -202,7 +203,7 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
 
 
 def _values(found: Ablation | Patch) -> Array:
-    """The numbers shown, [row, column]: the change of the logit difference or, for a patch that has it, the effect."""
+    """The numbers shown, [row, column]: the change of the logit difference or, if it is defined, a patch's effect."""
     if isinstance(found, Ablation):
         values = found.logit_difference - found.base
     else:
@@ -225,7 +226,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
     )
     shares = isinstance(found, Patch) and not found.refused
     texts = tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in values)
-    # A truncated number would read as a different one, so narrow columns show colours alone.
+    # A truncated number could be taken for another number, so narrow columns show colours alone.
     longest = max((len(text) for line in texts for text in line), default=0)
     return MapPanel(
         title=Phrase("Share of the way") if shares else Phrase("Change of the difference"),
@@ -242,7 +243,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
 
 
 def _neurons(found: Ablation, values: Array) -> BarsPanel:
-    """The neurons by what muting them changes; those not computed yet are left out."""
+    """The neurons as bars, by how much ablating each changes the logit difference, as far as computed."""
     order = [int(n) for n in np.argsort(-np.abs(np.nan_to_num(values)), kind="stable") if np.isfinite(values[n])]
     bars = tuple(
         Bar(
@@ -287,14 +288,14 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     """What can be edited for a cell: the part that it represents."""
     found, row, col, _ = _at(scene, cell)
     if isinstance(found, Patch) and found.direction == "noise" and found.what != "heads":
-        # The edit was made in the other prompt; in this one, the corresponding position can be edited.
+        # The cell's edit was made in the other prompt; in this prompt, the corresponding position can be edited.
         here = _counterparts(scene, found)[col]
         return () if here is None else (row_of(scene, f"blocks.{row}.{found.what}", here),)
     return (_target(scene, found, row, col),)
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a cell."""
+    """What is shown about a cell under the pointer."""
     found, row, col, value = _at(scene, cell)
     flat = found.logit_difference if found.logit_difference.ndim == 2 else found.logit_difference[:, None]
     asked, quoted = _asked(scene), scene.tokenizer.quoted
@@ -308,7 +309,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state after a click: the pass with that cell's edit, at the step of the edited tensor."""
+    """The state after a click: it has the cell's edit, and is at the step of the edited tensor."""
     found, row, col, value = _at(scene, cell)
     if np.isnan(value):
         return scene.state
@@ -330,7 +331,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """The numbers behind a cell."""
+    """The numbers from which a cell was computed."""
     found, row, col, value = _at(scene, cell)
     readout = describe(scene, cell)
     flat = found.logit_difference if found.logit_difference.ndim == 2 else found.logit_difference[:, None]
@@ -363,7 +364,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that rerun every edited pass of the picture, or that of one cell, from the ids alone."""
+    """Lines of code that rerun every edited pass of the picture, or that of one cell, from the ids alone."""
     found = _found(scene)
     if found is None:
         raise ModelError("The sweep is not computed yet; copy it when it is shown.")
@@ -377,7 +378,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
         lines += ["patched, other = tokens, None"]
         lines += _means(scene) if found.how == "mean" else ["source = None"]
     else:
-        assert scene.other is not None  # a patch has another prompt
+        assert scene.other is not None  # a patch needs another prompt
         ids = list(scene.other.trace.ids)
         patched, other = ("tokens", ids) if found.direction == "denoise" else (ids, "tokens")
         lines += [f"patched, other, source = {patched}, {other}, {{}}"]
@@ -403,7 +404,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def _written(found: Ablation | Patch) -> tuple[str, str]:
-    """The tensor and the cells edited for `row` and `col`, as expressions."""
+    """The tensor and the cells that are edited for `row` and `col`, as Python expressions."""
     if found.what == "heads":
         return 'f"blocks.{row}.attn.z"', "col"
     if found.what == "mlps":
@@ -414,7 +415,7 @@ def _written(found: Ablation | Patch) -> tuple[str, str]:
 
 
 def _means(scene: Scene) -> list[str]:
-    """Lines that compute the mean of every tensor over the example texts."""
+    """Lines of code that compute the mean of every tensor over the example texts."""
     most = min(what_if.REFERENCE_TOKENS, scene.config.n_positions)
     texts = [list(ids[:most]) for ids in reference_texts(scene.tokenizer) if len(ids)]
     return [

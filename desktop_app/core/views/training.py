@@ -30,18 +30,18 @@ from desktop_app.gpt2.phrase import Capital, Phrase
 
 _GROUP = re.compile(r"(.+?)(?: of token (\d+)| (L\d+H\d+))")
 _HINT = Phrase("click a point to open its number, elsewhere to open the nearest snapshot")
-_MOST = 6  # panels at most
+_MOST = 6  # the maximum number of panels
 _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE, Hue.QUERY, Hue.MLP, Hue.KEY)
 
 
 _READ: OrderedDict[tuple[Hashable, ...], Array] = OrderedDict()
 """Losses computed recently, by snapshot (folder and file stamp) and text, so that moving the slider is fast."""
-_KEPT = 2000  # maximum number of entries of _READ
+_KEPT = 2000  # the maximum number of entries in _READ
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The training run that a model comes from, None if there is none, with what was measured during it."""
+    """The training run that a model comes from (None if there is none), and the curves measured during it."""
 
     training: Training | None
     curves: Curves
@@ -58,7 +58,7 @@ def _history(work: Work) -> History:
 
 
 def _read(work: Work) -> Array:
-    """The loss of each token of the text but the first, in nats, by each snapshot of the training [snapshot, token]."""
+    """The loss of each token of the text except the first, in nats, for each snapshot: [snapshot, token]."""
     training, found = training_of(work.model.folder), []
     snapshots = () if training is None else training.snapshots
     for n, snapshot in enumerate(snapshots):
@@ -69,7 +69,7 @@ def _read(work: Work) -> Array:
 
 
 def _loss_by(folder: Path, work: Work) -> Array:
-    """The losses of the snapshot in `folder` on this text; it is opened only if the losses are not cached."""
+    """The losses of the snapshot in `folder` on this text; it is opened only if they are not cached."""
     key = (folder, stamp_of(folder), work.model.config.int8, work.trace.ids)
     loss = _READ.get(key)
     if loss is None:
@@ -82,7 +82,7 @@ def _loss_by(folder: Path, work: Work) -> Array:
 
 
 def losses_of(logits: Array, ids: tuple[int, ...]) -> Array:
-    """-ln p of every id but the first, given those before it [id - 1]; float32."""
+    """-ln p of every id except the first, given the ids before it: [id - 1] in float32."""
     rows = logits[:-1].astype(np.float64)
     top = rows.max(1, keepdims=True)
     total = np.log(np.exp(rows - top).sum(1)) + top[:, 0]
@@ -102,7 +102,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """Curves over the training, with the open snapshot's place in it."""
+    """Curves over the training, with the step of the open snapshot marked."""
     history: History | None = scene.made(_HISTORY)
     if history is None:
         return View("", "", column(TextPanel(lines=(Line("", _HISTORY.product.waiting),))))
@@ -120,19 +120,20 @@ def _panels(scene: Scene, history: History, step: int | None) -> Box:
     shown.append(_of_text(scene, history.training, step))
     stops = tuple((float(np.log10(n + 1.0)), AtStep(n), Capital(after_steps(n))) for n in history.training.steps)
     shown = [replace(p, stops=stops) if isinstance(p, CurvePanel) else p for p in shown]
-    shown[0] = replace(shown[0], hint=_HINT) if isinstance(shown[0], CurvePanel) else shown[0]  # it holds for all
+    # the hint holds for all panels
+    shown[0] = replace(shown[0], hint=_HINT) if isinstance(shown[0], CurvePanel) else shown[0]
     pairs = [shown[n : n + 2] for n in range(0, len(shown), 2)]
     return column(*(row(*pair) if len(pair) > 1 else column(*pair) for pair in pairs))
 
 
 Lines = dict[str, str]
-"""The name of a line in its panel -> the column that it shows."""
+"""Name of a line in its panel -> the column that it shows."""
 
 
 def grouped(curves: Curves) -> list[tuple[str, Lines]]:
-    """The columns grouped by what they share: title and lines; many heads or tokens share one panel.
+    """Panels as (title, lines): columns are grouped by what they have in common, so that heads or tokens share a panel.
 
-    A column without a single number is left out, and so are those that only another is computed from.
+    Columns without any number are left out, and so are columns that are only used to compute another.
     """
     found: dict[str, Lines] = {}
     parts = opened.columns_of(curves, "in-context score")
@@ -171,7 +172,8 @@ def measured(curves: Curves, step: int | None) -> list[CurvePanel]:
 
 def _curves(title: str, lines: dict[str, Array], steps: Array, step: int | None, at: int) -> CurvePanel:
     x = np.log10(steps + 1.0)
-    marked = max(lines, key=lambda name: float(np.ptp(lines[name][np.isfinite(lines[name])])))  # it changed most
+    # the line with the largest change
+    marked = max(lines, key=lambda name: float(np.ptp(lines[name][np.isfinite(lines[name])])))
     value = next((float(v) for v, at_step in zip(lines[marked], steps, strict=True) if at_step == step), np.nan)
     said = number(value) if len(lines) == 1 else f"{marked}: {number(value)}"
     there = step is not None and bool(np.isfinite(value))
@@ -206,7 +208,7 @@ def _of_text(scene: Scene, training: Training, step: int | None) -> CurvePanel |
 
 
 def _training(scene: Scene, cell: Cell) -> tuple[Training, Curves]:
-    """The training that a cell belongs to. Raises ModelError if the model has none."""
+    """The training that a cell belongs to, and its curves. Raises ModelError if the model has none."""
     history: History | None = scene.made(_HISTORY)
     if history is None or history.training is None or cell.name not in (opened.CURVE, opened.TEXT):
         raise ModelError(f"There is no {cell.name}{list(cell.index)} of this model.")
@@ -229,7 +231,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """What opens under a cell: what the number is made of, and the snapshot that it belongs to."""
+    """The view of an opened cell: what its number is computed from, and the snapshot that it belongs to."""
     training, curves = _training(scene, cell)
     if cell.name == opened.CURVE:
         return opened.curve_view(training, curves, cell)
@@ -238,7 +240,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that recompute the open model's loss on the text. Raises ModelError for any other number."""
+    """Lines of code that recompute the open model's loss on the text. Raises ModelError for any other number."""
     if cell is not None:
         training, _ = _training(scene, cell)
         if cell.name == opened.CURVE:

@@ -1,6 +1,6 @@
-"""Numbers of the training workspace taken apart: a measurement of the file of curves, and a snapshot's loss.
+"""Opened numbers of the training workspace: a measurement in the file of curves, and a snapshot's loss.
 
-`training.curve[c, n]` is column c, row n of the file of curves; `training.text[n]` is the mean loss of the text by
+`training.curve[c, n]` is column c, row n of the file of curves; `training.text[n]` is the mean loss of the text for
 snapshot n.
 """
 
@@ -23,8 +23,8 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Capital, Count, Phrase, Sentences
 
 CURVE, TEXT = "training.curve", "training.text"
-_LISTED = 24  # bars at most
-_ROUNDED = 1.01e-4  # the file's numbers have four digits, and each may be off by half of the last
+_LISTED = 24  # the maximum number of bars
+_ROUNDED = 1.01e-4  # tolerance: numbers in the file have four digits, and each may be off by half a unit of the last
 _READ = Phrase("A number that was measured while the model was trained; it is read from a file and not made anew.")
 _SPAN = re.compile(r"loss of tokens (\d+) to (\d+)")
 
@@ -43,11 +43,11 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"(best )?previous-token.*", Phrase("the attention, on random tokens said twice, to the token before")),
     ("sorted right", Phrase("the share of all 729 rows of six letters that it sorts without a fault")),
 )
-"""Columns of the files that come with the program (a pattern of their names) -> what was measured."""
+"""Pattern of the names of columns, in files that ship with the program -> what was measured."""
 
 
 def columns_of(curves: Curves, name: str) -> tuple[str, ...]:
-    """The columns that a column is computed from, as far as the file has them."""
+    """The columns from which a column is computed, if the file has them."""
     if name.startswith("best "):
         own = re.compile(re.escape(name.removeprefix("best ")) + r" L\d+H\d+")
         return tuple(other for other in curves.values if own.fullmatch(other))
@@ -58,7 +58,7 @@ def columns_of(curves: Curves, name: str) -> tuple[str, ...]:
 
 
 def _rule(name: str) -> tuple[str, str, Callable[[Array], float]]:
-    """How a column is computed from others: formula, the sign between numbers, and the computation."""
+    """How a column is computed from others: the formula in words, the sign between numbers, and the function."""
     if name.startswith("best "):
         return Phrase("the largest of the heads'"), ", ", lambda values: float(values.max())
     return Phrase("late − early"), " − ", lambda values: float(values[0] - values[1])
@@ -68,7 +68,7 @@ def _rule(name: str) -> tuple[str, str, Callable[[Array], float]]:
 
 
 def curve_readout(training: Training, curves: Curves, cell: Cell) -> Readout:
-    """The readout of a measurement. Raises ModelError if there is none."""
+    """What is shown about a measurement under the pointer. Raises ModelError if there is none."""
     name, row = _measured(curves, cell)
     step = int(curves.steps[row])
     place = Phrase("{1}; measured during training", after_steps(step))
@@ -85,14 +85,14 @@ def _measured(curves: Curves, cell: Cell) -> tuple[str, int]:
 
 
 def _meaning(training: Training, name: str) -> str:
-    """What a column of a file that comes with the program measures; of another nothing is known but its name."""
+    """What a column of a shipped file measures; "" for other files, of whose columns only the names are known."""
     if training.home.resolve() not in bundled_models().values():
         return ""
     return next((words for pattern, words in _MEANINGS if re.fullmatch(pattern, name)), "")
 
 
 def curve_view(training: Training, curves: Curves, cell: Cell) -> View:
-    """A measurement: what it is, where it stands, and the file's other numbers that it is computed from."""
+    """The view of an opened measurement: what it is, its row in the file, and the numbers that it is computed from."""
     name, row = _measured(curves, cell)
     value, step = float(curves.values[name][row]), int(curves.steps[row])
     names = tuple(curves.values)
@@ -101,7 +101,8 @@ def curve_view(training: Training, curves: Curves, cell: Cell) -> View:
     whole = bool(parts) and parts == list(columns_of(curves, name))
     lines: list[Line] = []
     bars: tuple[Bar, ...] = ()
-    if whole and abs(_rule(name)[2](values) - value) <= _ROUNDED:  # else the name means something else here
+    # otherwise the name means something else in this file
+    if whole and abs(_rule(name)[2](values) - value) <= _ROUNDED:
         words, sign, compute = _rule(name)
         shown = sign.join(number(float(v)) for v in values)
         made = f"{shown} → {number(compute(values))}"
@@ -124,7 +125,7 @@ def curve_view(training: Training, curves: Curves, cell: Cell) -> View:
 
 
 def _opens(training: Training, step: int) -> tuple[Line, ...]:
-    """The line that opens the snapshot after `step` steps, if there is one."""
+    """The line that opens the snapshot after `step` steps, or says that there is none."""
     if step not in training.steps:
         return (Line("", "", Phrase("There is no snapshot of this step.")),)
     return (Line(Phrase("snapshot"), after_steps(step), Phrase("click to open it"), pick=AtStep(step)),)
@@ -134,7 +135,7 @@ def _opens(training: Training, step: int) -> tuple[Line, ...]:
 
 
 def text_readout(scene: Scene, training: Training, losses: Array, cell: Cell) -> Readout:
-    """The readout of a snapshot's loss. Raises ModelError if there is none."""
+    """What is shown about a snapshot's loss under the pointer. Raises ModelError if there is none."""
     n = _snapshot(training, losses, cell)
     words = Phrase("{1} nats", number(float(losses[n].mean())))
     place = Phrase("{1}; the mean over {2} tokens", after_steps(training.steps[n]), Count(len(scene.trace) - 1))
@@ -149,7 +150,7 @@ def _snapshot(training: Training, losses: Array, cell: Cell) -> int:
 
 
 def text_view(scene: Scene, training: Training, losses: Array, cell: Cell, *, shown: bool) -> View:
-    """A snapshot's mean loss: the loss of each token of the text, which opens if the snapshot is the one `shown`."""
+    """The view of a snapshot's mean loss: the loss of each token; these open if the snapshot is the one `shown`."""
     n = _snapshot(training, losses, cell)
     step, own = training.steps[n], losses[n].astype(float)
     listed = sorted(np.argsort(-own, kind="stable")[:_LISTED].tolist())

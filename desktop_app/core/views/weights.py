@@ -31,10 +31,10 @@ from desktop_app.gpt2.phrase import Capital, Count, Phrase, joined
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.weights import all_weights
 
-_SAMPLE = 2_000_000  # above this many numbers, a distribution is computed from every n-th
+_SAMPLE = 2_000_000  # a distribution of more numbers than this is computed from every n-th number
 _MOST_BINS = 80
-_TALL = 512  # maximum number of rows that a picture shows separately
-_TAILS = 0.05  # per cent at each end that a histogram of many numbers reports as a count instead of drawing
+_TALL = 512  # the maximum number of rows that a picture shows separately
+_TAILS = 0.05  # per cent at each end that a histogram of many numbers gives as a count instead of drawing it
 _FEW = 10_000
 _PERCENTILES = (50, 90, 99, PERCENTILE)
 
@@ -44,9 +44,9 @@ _HUES = {"attn": Hue.ATTENTION, "mlp": Hue.MLP, "unembed": Hue.ACCENT}
 
 @dataclass(frozen=True)
 class Part:
-    """A weight, or the part of one that belongs to Q, K or V or to a head: `blocks.3.attn.W_Q` of head 5.
+    """A weight, or the part of a weight that belongs to Q, K or V or to a head: `blocks.3.attn.W_Q` of head 5.
 
-    `rows` and `cols` are the range that it occupies in `weight`, a name in the table of weights; a vector has only
+    `rows` and `cols` are the ranges of the part in `weight`, which is a name in the table of weights. A vector only has
     columns.
     """
 
@@ -66,7 +66,7 @@ class Part:
 
     @property
     def source(self) -> Source:
-        """The weight and the index of each of its cells."""
+        """The weight, and the index in it of each cell of the part."""
         if self.rows is None:
             return Source(self.weight, ("col",), first_col=self.cols[0])
         return Source(self.weight, ("row", "col"), first_row=self.rows[0], first_col=self.cols[0])
@@ -78,7 +78,7 @@ class Part:
 
 
 def weight_names(config: Config) -> tuple[str, ...]:
-    """Every weight that can be opened, in forward-pass order, with W_Q, W_K, W_V and their biases separate."""
+    """Every weight that can be opened, in the order of the forward pass; W_Q, W_K, W_V and biases are separate."""
     names: list[str] = []
     for name, _, _ in all_weights(config):
         if name.endswith("_QKV"):
@@ -89,12 +89,12 @@ def weight_names(config: Config) -> tuple[str, ...]:
 
 
 def has_heads(name: str) -> bool:
-    """Whether the weight of that name splits into one part per head."""
+    """Whether the weight with that name consists of one part per head."""
     return name.rsplit(".", 1)[-1] in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")
 
 
 def find_part(config: Config, name: str, head: int | None = None) -> Part:
-    """The weight of that name, or the part of one `head`. Raises ModelError if there is no such weight or head.
+    """The weight with that name, or one head's part of it. Raises ModelError if there is no such weight or head.
 
     W_Q, W_K and W_V of a head are columns of W_QKV; W_O of a head is rows of W_O.
     """
@@ -127,7 +127,7 @@ def find_part(config: Config, name: str, head: int | None = None) -> Part:
 def weight_view(checkpoint: Checkpoint, part: Part, tokenizer: Tokenizer | None = None) -> View:
     """A weight as a heatmap (a vector as a strip), with its description and the distribution of its numbers.
 
-    With `tokenizer`, rows that represent tokens are labelled.
+    With `tokenizer`, rows that belong to tokens are labelled.
     """
     values = part.of(checkpoint.weights[part.weight])
     levels = _levels(values)
@@ -208,7 +208,7 @@ def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
 
 
 def _sizes(values: Array, hue: Hue) -> BarsPanel:
-    """The magnitudes of the numbers: percentiles of their absolute values."""
+    """Bars with percentiles of the absolute values."""
     sample, every = _sampled(values)
     sizes = [*np.percentile(np.abs(sample), _PERCENTILES).tolist(), max(float(values.max()), -float(values.min()))]
     bars = tuple(Bar(f"{p:g} %", v, number(v)) for p, v in zip((*_PERCENTILES, 100), sizes, strict=True))
@@ -239,9 +239,9 @@ def _moments(values: Array) -> tuple[float, float, float]:
 
 
 def _sampled(values: Array) -> tuple[Array, int]:
-    """Every n-th number of a large weight, and n; every number of a small one."""
+    """Every n-th number of a large weight, and n; every number and 1 for a small one."""
     step = -(-values.size // _SAMPLE)
-    # A step that shares no factor with a row's length reaches every column.
+    # A step that has no common factor with the length of a row reaches every column.
     while step > 1 and math.gcd(step, values.shape[-1]) > 1:
         step += 1
     return values.reshape(-1)[::step], step

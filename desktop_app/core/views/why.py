@@ -1,8 +1,8 @@
 """The workspace that explains a token: its logit as a waterfall chart over the parts of the residual stream.
 
-Its cells are `why.term[n]`: first the parts in the attribution's order, then the blocks, then what the final norm's
-bias adds, the sum of all, and the model's own number; and `why.source[layer, head, key]`, what a head adds by attending
-to a position.
+Its cells are `why.term[n]` and `why.source[layer, head, key]`, which is what a head adds by attending to a position.
+The n of a term counts first the parts in the order of the attribution, then the blocks, then what the final norm's bias
+adds, the sum of all terms, and the number that the model computed.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,12 +63,12 @@ def target_of(scene: Scene) -> int:
 
 
 def want(scene: Scene) -> Want:
-    """The attribution at the position whose next token is shown."""
+    """The request for the attribution at the position whose next token is shown."""
     return Want(_WHY, (target_of(scene), _against(scene), scene.state.view.baseline, scene.position))
 
 
 def _against(scene: Scene) -> int | None:
-    """The id of the token that the explained one is measured against, if a different one was chosen."""
+    """The id of the token that is compared with the explained one; None if no different token was chosen."""
     return scene.state.against if scene.state.against != target_of(scene) else None
 
 
@@ -79,7 +79,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """The waterfall, from 0 to the logit or to the difference of two."""
+    """The waterfall, from 0 to the logit or to the difference of two logits."""
     found: Attribution | None = scene.made(want(scene))
     if found is None:
         return View(_title(scene), "", column(TextPanel(lines=(Line("", _WHY.waiting),))))
@@ -97,7 +97,7 @@ def _title(scene: Scene) -> str:
 
 @dataclass(frozen=True)
 class Term:
-    """A row of the waterfall: the number of its cell, its label, and what it adds; a block has a layer and no part."""
+    """A row of the waterfall: the number of its cell, its label, and what it adds. For a block, `part` is None."""
 
     code: int
     label: str
@@ -114,7 +114,7 @@ def label_of(part: Part) -> str:
 
 
 def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
-    """Every possible row, by the number of its cell."""
+    """Every row that may be shown, by the number of its cell."""
     values = found.contribution
     rows = [Term(n, label_of(p), float(values[n]), p, p.layer) for n, p in enumerate(found.parts)]
     for layer in range(scene.config.n_layer):
@@ -126,7 +126,7 @@ def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
 
 
 def _shown(scene: Scene, found: Attribution) -> Iterator[Term]:
-    """The rows in order: blocks, each followed by its parts if it is unfolded."""
+    """The rows in order: each block, followed by its parts if it is unfolded."""
     every = terms(scene, found)
     count, layers = len(found.parts), scene.config.n_layer
     parts = [every[n] for n in range(count)]
@@ -180,7 +180,7 @@ def signed(value: float) -> str:
 
 
 def aligned(values: list[float]) -> Callable[[float], str]:
-    """A formatter for signed numbers, with the decimals that give the largest of `values` four digits.
+    """A formatter for signed numbers that uses the decimals with which the largest of `values` has four digits.
 
     A smaller number that these decimals would round to 0 is shown with one significant digit.
     """
@@ -199,12 +199,12 @@ def _brief(value: float) -> str:
 
 
 def effect_of(scene: Scene, term: Term) -> float | None:
-    """How much muting the part or block of a row changes the explained number, if that was requested."""
+    """How much ablating a row's part or block changes the explained number; None if that was not requested."""
     return why_effects.of(scene, wants(scene)[1:], term.part, term.layer)
 
 
 def _remark(scene: Scene, found: Attribution, term: Term) -> str:
-    """The remark after a bar: the effect of muting, the largest part, or how close the sum is to the model's number."""
+    """The remark after a bar: the effect of ablation, the largest part, or how close the sum is to the model's."""
     if term.label == OWN:
         closing = found.closings()[0]
         by = short(float(f"{closing.difference:.1g}"))
@@ -231,7 +231,7 @@ def _remark(scene: Scene, found: Attribution, term: Term) -> str:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[Attribution, Term]:
-    """The attribution and the row of one of its cells. Raises ModelError if there is none."""
+    """The attribution, and the row of a cell. Raises ModelError if there is none."""
     found: Attribution | None = scene.made(want(scene))
     if found is None:
         raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
@@ -252,7 +252,7 @@ def _source_at(scene: Scene, cell: Cell) -> tuple[Attribution, Part, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a bar."""
+    """What is shown about a bar under the pointer."""
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         assert found.head_source is not None
@@ -276,7 +276,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def place_of(part: Part) -> str:
-    """The step, named by its tensor, at which a part can be inspected."""
+    """The key of the step at which a part can be inspected, which is the name of its tensor."""
     if part.kind is Kind.EDIT:
         return part.tensor
     name = {Kind.HEAD: "attn.pattern", Kind.ATTENTION_BIAS: "attn_out", Kind.MLP: "mlp.post", Kind.MLP_BIAS: "mlp_out"}
@@ -284,7 +284,7 @@ def place_of(part: Part) -> str:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited for a bar: what writes its part or, for one source token of a head, the attention to it."""
+    """What can be edited for a bar: what writes its part or, for a source position of a head, the attention to it."""
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         assert part.layer is not None and part.head is not None
@@ -294,7 +294,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def of_part(part: Part) -> tuple[Target, ...]:
-    """What writes a part of the residual stream, as an edit target; none if it cannot be edited as a whole."""
+    """The edit target for what writes a part of the residual stream; none if that cannot be edited as a whole."""
     if part.kind is Kind.HEAD and part.layer is not None and part.head is not None:
         return (head(part.layer, part.head),)
     if part.kind is Kind.MLP and part.layer is not None:
@@ -303,7 +303,7 @@ def of_part(part: Part) -> tuple[Target, ...]:
 
 
 def choose(scene: Scene, cell: Cell) -> State:
-    """The state after a click: a block is unfolded or folded; a part is opened, at the step that shows it."""
+    """The state after a click: a block is unfolded or folded; a part is opened at the step that shows it."""
     found, term = _at(scene, cell)
     state = scene.state
     if term.part is None and term.layer is not None:
@@ -325,7 +325,7 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that recompute an opened part, or the folded waterfall. Raises ModelError in int8."""
+    """Lines of code that recompute an opened part, or the folded waterfall. Raises ModelError in int8."""
     if cell is not None and cell.name == SOURCES:
         found, part, _ = _source_at(scene, cell)
         return why_numpy.as_numpy(scene, found, part)
@@ -334,7 +334,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A bar taken apart."""
+    """The view of an opened bar."""
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         readout = describe(scene, cell)

@@ -1,4 +1,4 @@
-"""A bar of the waterfall taken apart: a part's dot product, a head's share by token, an MLP's by neuron."""
+"""Opened bars of the waterfall: a part's dot product, a head's contribution by token, an MLP's by neuron."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ _LISTED = 10
 
 
 def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
-    """The part's vector, the direction, their dot product, and the breakdown of a head or an MLP."""
+    """The part's vector, the direction, their dot product, and the parts of a head's or an MLP's contribution."""
     vector = vector_of(scene.checkpoint, scene.trace, which, found.position)
     scale = frozen_scale(scene.trace, found.position)
     again = float(vector @ found.direction)
@@ -69,7 +69,7 @@ def _difference(scene: Scene, found: Attribution) -> str:
 
 
 def _source(which: Part, position: int) -> Source | None:
-    """The cells that hold a part's vector; None if no tensor holds it by itself."""
+    """The cells that hold a part's vector; None if no tensor holds it."""
     if which.layer is None:
         return Source(which.name, (position, "col"))
     if which.kind in (Kind.ATTENTION_BIAS, Kind.MLP_BIAS):
@@ -88,7 +88,7 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
 
 
 def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
-    """The text coloured by what the head adds from each token, and the largest of these as bars."""
+    """The text coloured by what the head adds from each token, and the largest of these numbers as bars."""
     assert found.head_source is not None
     assert which.layer is not None
     assert which.head is not None
@@ -130,7 +130,7 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel,
 
 
 def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
-    """What a head adds from one token: its attention times the contribution of that token's value."""
+    """What a head adds from one token: its attention weight times the contribution of that token's value."""
     assert which.layer is not None
     assert which.head is not None
     block = f"blocks.{which.layer}.attn."
@@ -189,14 +189,14 @@ def _by_neuron(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
 
 
 def _others(values: Array, order: Array) -> tuple[Bar, ...]:
-    """Everything not listed, as one bar."""
+    """Everything that is not listed, as one bar."""
     left = len(values) - len(order)
     rest = float(values.sum() - values[order].sum())
     return (Bar(Phrase("{1} others", Count(left)), rest, number(rest), kept=False),) if left else ()
 
 
 def constant(scene: Scene, found: Attribution) -> Box:
-    """The final norm's bias: its dot product with the unembedding's columns, without the scale."""
+    """The constant: the dot product of the final norm's bias with the unembedding, not divided by the scale."""
     weights = scene.checkpoint.weights
     column_ = weights[UNEMBEDDING][found.target].astype(np.float64)
     if found.against is not None:
@@ -216,7 +216,7 @@ def constant(scene: Scene, found: Attribution) -> Box:
 
 
 def together(found: Attribution, own: Sequence[tuple[str, float, int]], cells: str) -> Box:
-    """A sum of parts: those of a block, as (label, value, number of its cell) in `own`; if empty, all parts by kind."""
+    """A sum of parts. `own` are a block's parts, as (label, value, number of its cell); if empty, all parts by kind."""
     bars = [Bar(label, value, number(value), source=(cells, (code,))) for label, value, code in own]
     if not own:
         kinds = {part.kind: float(found.of_kind(part.kind).sum()) for part in found.parts}
