@@ -7,17 +7,16 @@ output. With translators, the points at the starts of blocks become LN_f(y T + c
 model's output have no translator and do not change (`translated` says which points have one). On request, the output of
 attention or of an MLP alone is read in the same way; that is not a prediction.
 
-Logits are computed for a batch of rows and a piece of the vocabulary at a time; only the requested results are stored.
-
+Logits are computed for a batch of rows and a piece of the vocabulary at a time, each piece on one thread; only the
+requested results are stored.
 Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al. 2023, arXiv 2303.08112.
 """
 
 import os
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +29,16 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.formula import Place
+from desktop_app.gpt2.multiply import times_rows
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 
-_ROWS = 1600  # vectors multiplied by W_U at once: enough that the time to read W_U does not matter
-_CELLS = 1 << 22  # logits in memory at once
+_ROWS = 800  # vectors multiplied by W_U at once: enough that the time to read W_U does not matter
+_CELLS = 1 << 18  # logits of a piece: few enough for a core's cache
+_NARROW = 256  # tokens of a piece at least, so that it multiplies fast
 
 What = Literal["stream", "attn_out", "mlp_out"]
 """What the lens reads: the residual stream at every point, or only the output of each block's attention or MLP."""
@@ -161,11 +162,9 @@ def compute(
     read = names if names[-1] == output else (*names, output)
     layers = _translated_layers(config, what) if translators is not None else {}
     table = checkpoint.weights[UNEMBEDDING]
-    found = _Read(len(read), end - start, targets)
-    step = max(1, _ROWS // len(read))
-    starts = range(start, end, step)
+    step, parts = max(1, _ROWS // len(read)), []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for first in starts:
+        for first in range(start, end, step):
             rows = slice(first, min(first + step, end))
             vectors = np.stack(
                 [_final(checkpoint, trace, name, rows, layers.get(name), translators, stop) for name in read]
@@ -175,21 +174,15 @@ def compute(
             def within(done: float, before: float = before, share: float = share) -> None:
                 progress(before + share * done)
 
-            part = _unembed(vectors, table, targets, pool, stop, within)
-            found.put(slice(rows.start - start, rows.stop - start), part)
+            parts.append(_unembed(vectors, table, targets, pool, stop, within))
+    found = {field: np.concatenate([part[field] for part in parts], -1)[..., : len(names), :] for field in parts[0]}
     return Lens(
         points=names,
         translated=np.array([name in layers for name in names]),
         start=start,
-        top_id=found.top_id[: len(names)],
-        top_probability=found.top_probability[: len(names)],
-        entropy=found.entropy[: len(names)],
-        kl=found.kl[: len(names)],
         targets=tuple(targets),
-        target_logit=found.target_logit[:, : len(names)],
-        target_probability=found.target_probability[:, : len(names)],
-        target_rank=found.target_rank[:, : len(names)],
         own_logits=trace.logits(end - 1) if names[-1] == output else None,
+        **found,
     )
 
 
@@ -231,114 +224,81 @@ def final_norm(checkpoint: Checkpoint, y: Array) -> Array:
     return f.multiplied(place, f.GAIN_AND_BIAS.compute(place, flat, weights["ln_final.w"], weights["ln_final.b"]))
 
 
-class _Read:
-    """Results computed from the logits [point, pos]; filled position by position, or vocabulary piece by piece."""
+class _Piece(NamedTuple):
+    """What is kept of the logits l of a piece of the vocabulary, each [point, pos].
 
-    def __init__(self, count: int, length: int, targets: Sequence[int]) -> None:
-        shape, each = (count, length), (len(targets), count, length)
-        self.top_id = np.zeros(shape, np.int64)
-        self.top_probability, self.entropy, self.kl = (np.empty(shape, np.float32) for _ in range(3))
-        self.target_logit, self.target_probability = (np.empty(each, np.float32) for _ in range(2))
-        self.target_rank = np.zeros(each, np.int64)
-
-    def put(self, rows: slice, part: "_Read") -> None:
-        """Copy the results of `part` into the given positions."""
-        for name, array in vars(self).items():
-            array[..., rows] = getattr(part, name)
-
-
-class _Sums:
-    """Running softmax sums over pieces of the vocabulary, relative to the greatest logit so far; [point, pos], float64.
-
-    With m that maximum: `mass` is the sum of e^(l - m), `weighted` the sum of e^(l - m) (l - m), and `cross` the sum of
-    e^(f - m_f) (l - m), where f are the model's logits. When a greater logit appears, the sums are rescaled to the new
-    maximum, so that no logit is read twice (Milakov and Gimelshein 2018, arXiv 1805.02867).
+    `best` is the token with the greatest, m; `mass` the sum of e^(l - m), `weighted` that of e^(l - m) (l - m), and
+    `cross` that of e^(f - m_f) (l - m), where f are the model's own logits. `above` [target, point, pos] counts the
+    logits greater than the target's.
     """
 
-    def __init__(self, shape: tuple[int, ...], piece: int) -> None:
-        self._ones = np.ones(piece, np.float32)
-        self.most = np.full(shape, -1e300)
-        self.mass, self.weighted, self.cross = (np.zeros(shape) for _ in range(3))
-        self._own = threading.local()
-
-    def _scratch(self, shape: tuple[int, int]) -> Array:
-        """Scratch memory of the calling thread, reused because the system has to clear newly allocated memory."""
-        size = shape[0] * shape[1]
-        if getattr(self._own, "buffer", np.empty(0)).size < size:
-            self._own.buffer = np.empty(size, np.float32)
-        buffer: Array = self._own.buffer
-        return buffer[:size].reshape(shape)
-
-    def add(self, point: int, logits: Array, most: Array) -> Array:
-        """Add `logits` [pos, piece] with maxima `most` to the sums, overwrite them by l - m, and return e^(l - m)."""
-        before = self.most[point]
-        after = np.maximum(before, most)
-        shrink, moved = np.exp(before - after), self.mass[point] * (before - after)
-        logits -= after.astype(np.float32)[:, None]
-        raised = np.exp(logits, out=self._scratch(logits.shape))
-        self.weighted[point] = shrink * (self.weighted[point] + moved) + np.vecdot(raised, logits)
-        self.mass[point] = shrink * self.mass[point] + raised @ self._ones[: raised.shape[-1]]
-        self.most[point] = after
-        return raised
+    best: Array
+    most: Array
+    mass: Array
+    weighted: Array
+    cross: Array
+    above: Array
 
 
 def _unembed(
     vectors: Array, table: Array, targets: Sequence[int], pool: ThreadPoolExecutor, stop: Stop, progress: Progress
-) -> _Read:
-    """Results from the logits of `vectors` [point, pos, d_model]; the last point is the model's output."""
+) -> dict[str, Array]:
+    """The arrays of a `Lens`, from `vectors` [point, pos, d_model] times W_U; the last point is the model's output."""
     count, length, width = vectors.shape
     flat = vectors.reshape(-1, width)
-    piece = min(len(table), max(256, _CELLS // len(flat)))
-    found, sums = _Read(count, length, targets), _Sums((count, length), piece)
-    for at, token in enumerate(targets):
-        found.target_logit[at] = (flat @ table[token]).reshape(count, length)
-    buffers = [np.empty(len(flat) * piece, np.float32) for _ in range(2)]
-    every = np.arange(length)
+    size = max(_NARROW, _CELLS // len(flat))
+    starts = range(0, len(table), size)
+    target_logit = np.empty((len(targets), count, length), np.float32)
+    if targets:
+        target_logit[:] = times_rows(flat, table[list(targets)]).T.reshape(target_logit.shape)
 
-    def take(point: int, logits: Array, start: int) -> Array:
-        """Add a point's logits [pos, piece] to the sums, and overwrite them by l - m; token `start` comes first."""
-        best = logits.argmax(-1)
-        most = logits[every, best]
-        greater = most > sums.most[point]
-        found.top_id[point, greater] = start + best[greater]
-        for at, token in enumerate(targets):
-            above = logits > found.target_logit[at, point, :, None]
-            if start <= token < start + logits.shape[-1]:
-                above[:, token - start] = False  # a logit is never greater than itself, regardless of rounding
-            found.target_rank[at, point] += np.count_nonzero(above, axis=-1)
-        return sums.add(point, logits, most)
-
-    def take_all(logits: Array, start: int) -> list[Future[None]]:
-        """Add the logits of every point [point, pos, piece] to the sums, while the next matrix product runs."""
-        own_most, own_mass = sums.most[-1].copy(), sums.mass[-1].copy()
-        own = take(count - 1, logits[-1], start).copy()  # this thread's memory may be used for another point
-        shrink = np.exp(own_most - sums.most[-1])
-
-        def compare(point: int) -> None:
-            before = sums.most[point].copy()
-            take(point, logits[point], start)
-            moved = own_mass * (before - sums.most[point])
-            sums.cross[point] = shrink * (sums.cross[point] + moved) + np.vecdot(own, logits[point])
-
-        return [pool.submit(compare, point) for point in range(count - 1)]
-
-    # While one piece is added to the sums, the next is multiplied: idle BLAS threads would slow the thread pool down.
-    taken: list[Future[None]] = []
-    for n, start in enumerate(range(0, len(table), piece)):
+    def read(start: int) -> _Piece:
         stop.check()
-        rows = table[start : start + piece]
-        logits = np.matmul(flat, rows.T, out=buffers[n % 2][: len(flat) * len(rows)].reshape(len(flat), len(rows)))
-        for one in taken:
-            one.result()
-        taken = take_all(logits.reshape(count, length, len(rows)), start)
-        progress(min(1.0, (start + piece) / len(table)))
-    for one in taken:
-        one.result()
-    sums.cross[-1] = sums.weighted[-1]
-    log_mass, own_mass = np.log(sums.mass), sums.mass[-1]
-    found.top_probability[:] = 1 / sums.mass
-    # Entropy and KL are never negative; values below zero are due to rounding.
-    found.entropy[:] = np.maximum(0, log_mass - sums.weighted / sums.mass)
-    found.kl[:] = np.maximum(0, (sums.weighted[-1] - sums.cross) / own_mass - np.log(own_mass) + log_mass)
-    found.target_probability[:] = np.exp(found.target_logit - sums.most) / sums.mass
-    return found
+        logits = times_rows(flat, table[start : start + size]).reshape(count, length, -1)
+        best = logits.argmax(-1)
+        most = np.take_along_axis(logits, best[..., None], -1)
+        above = np.empty(target_logit.shape, np.int64)
+        for at, token in enumerate(targets):
+            greater = logits > target_logit[at, ..., None]
+            if start <= token < start + logits.shape[-1]:
+                greater[..., token - start] = False  # it is never above itself, regardless of rounding
+            above[at] = np.count_nonzero(greater, axis=-1)
+        logits -= most
+        raised = np.exp(logits)
+        mass, weighted = np.vecdot(raised, np.ones_like(raised[0, 0])), np.vecdot(raised, logits)
+        return _Piece(start + best, most[..., 0], mass, weighted, np.vecdot(raised[-1], logits), above)
+
+    pieces = []
+    for done, piece in enumerate(pool.map(read, starts), 1):
+        pieces.append(piece)
+        progress(done / len(starts))
+    return _joined(pieces, target_logit)
+
+
+def _joined(pieces: Sequence[_Piece], target_logit: Array) -> dict[str, Array]:
+    """The arrays of a `Lens` from all pieces: each piece's sums are rescaled from its own maximum to that of all.
+
+    That is how sums of a softmax join without reading a logit twice: Milakov and Gimelshein 2018, arXiv 1805.02867.
+    """
+    best, most, mass, weighted, cross, above = (np.stack(each) for each in zip(*pieces, strict=True))
+    first = most.argmax(0)[None]
+    peak = np.take_along_axis(most, first, 0)[0].astype(np.float64)
+    lower = most - peak
+    shrink, mass = np.exp(lower), mass.astype(np.float64)
+    total = (shrink * mass).sum(0)
+    own, own_mass = shrink[:, -1:], mass[:, -1:]
+    weighted = (shrink * (weighted + mass * lower)).sum(0)
+    cross = (own * (cross + own_mass * lower)).sum(0)
+    log = np.log(total)
+    # Neither entropy nor KL is ever negative: values below zero are due to rounding.
+    found = {
+        "top_probability": 1 / total,
+        "entropy": np.maximum(0, log - weighted / total),
+        "kl": np.maximum(0, (weighted[-1] - cross) / total[-1] - log[-1] + log),
+        "target_logit": target_logit,
+        "target_probability": np.exp(target_logit - peak) / total,
+    }
+    return {name: array.astype(np.float32) for name, array in found.items()} | {
+        "top_id": np.take_along_axis(best, first, 0)[0],
+        "target_rank": above.sum(0),
+    }

@@ -87,11 +87,12 @@ def test_attribution_without_sources_and_neurons_has_the_same_contributions(engi
 # Lens
 
 
-@pytest.mark.parametrize(("rows", "logits"), [(1, 400), (40, 1 << 21), (7, 1)])
-def test_a_lens_is_the_same_however_it_is_cut(engine, trace, monkeypatch, rows, logits):
+@pytest.mark.parametrize(("rows", "tokens"), [(1, 40), (40, 97), (7, 1)])
+def test_a_lens_is_the_same_however_it_is_cut(engine, trace, monkeypatch, rows, tokens):
     whole = lens.compute(engine.checkpoint, trace, targets=(4, 96))
     monkeypatch.setattr(lens, "_ROWS", rows)
-    monkeypatch.setattr(lens, "_CELLS", logits)
+    monkeypatch.setattr(lens, "_CELLS", 0)
+    monkeypatch.setattr(lens, "_NARROW", tokens)
     cut = lens.compute(engine.checkpoint, trace, targets=(4, 96))
     middle = lens.compute(engine.checkpoint, trace, targets=(4, 96), start=3, end=7)
     for name, array in whole.arrays().items():
