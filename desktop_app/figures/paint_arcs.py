@@ -1,4 +1,4 @@
-"""The painter of arcs: the tokens of a text in a line, joined by arcs whose thickness is the attention weight."""
+"""The painter of arcs: the tokens of a text in a line, joined by arcs whose width is the attention weight."""
 
 import math
 from collections.abc import Callable
@@ -16,19 +16,19 @@ from desktop_app.gpt2.phrase import Phrase
 Extent = tuple[float, float]
 _Arc = Callable[[int, int], tuple[Array, Array]]
 _Top = Callable[[int, int], tuple[float, float]]
-_SIZES = (30.0, 26.0, 22.0, 19.0, 16.0, 14.0)  # type sizes of words side by side: the largest that fits is used
-_DOWN, _LINE = 15.0, 25.0  # words one below the other: their type size, and the height of a line
+_SIZES = (30.0, 26.0, 22.0, 19.0, 16.0, 14.0)  # type sizes of words side by side; the largest that fits is used
+_DOWN, _LINE = 15.0, 25.0  # for words one below the other: their type size, and the height of a line
 _GAP = 12.0
-_THICK = 12.0  # thickness of an arc of weight 1
-_LEAST_DOWN, _MOST_DOWN = 90.0, 260.0  # the height of the arcs over words side by side
+_THICK = 12.0  # width of an arc of weight 1
+_LEAST_DOWN, _MOST_DOWN = 90.0, 260.0  # minimum and maximum height of the arcs over words side by side
 _LEGEND = 26.0
 _WEIGHTS = (0.1, 0.3, 1.0)
 _POINTS = 49
-_NUMBERED = 4  # arcs of the chosen token that are labelled with their weights
+_NUMBERED = 4  # the number of the chosen token's arcs that are labelled with their weights
 
 
 def _size_across(panel: ArcsPanel, width: float, page: Page) -> float | None:
-    """The type size of tokens placed side by side; None where they are placed one below the other."""
+    """The type size of tokens placed side by side; None if they are placed one below the other."""
     for size in _SIZES:
         words = sum(page.width(piece, size=size, mono=True) for piece in panel.pieces)
         if (words + page.u(_GAP) * len(panel.pieces)) * (1 + page.slack) <= width:
@@ -37,7 +37,7 @@ def _size_across(panel: ArcsPanel, width: float, page: Page) -> float | None:
 
 
 def arcs_extent(panel: ArcsPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: arcs over one line of words, or one line for each word."""
+    """Minimum and preferred height: arcs over one line of words, or one line for each word."""
     fixed = heading_height(panel) + _LEGEND
     size = _size_across(panel, width, page)
     if size is None:
@@ -46,7 +46,7 @@ def arcs_extent(panel: ArcsPanel, width: float, page: Page) -> Extent:
 
 
 def paint_arcs(panel: ArcsPanel, rect: Rect, page: Page) -> None:
-    """Paint words, and arcs from each query to its keys; those of the chosen token in full colour, with weights."""
+    """Paint words, and arcs from each query to its keys; those of the chosen token have full colour and weights."""
     body = heading(panel, rect, page)
     foot = Rect(body.x, body.y + body.h - page.u(_LEGEND), body.w, page.u(_LEGEND))
     room = body.inset(bottom=page.u(_LEGEND))
@@ -123,7 +123,7 @@ def _down(panel: ArcsPanel, room: Rect, page: Page) -> None:
 
 
 def _arcs(panel: ArcsPanel, arc: _Arc, page: Page) -> None:
-    """Paint all arcs, faint ones first, with dots at the chosen token's keys; if none is chosen, all are in colour."""
+    """Paint all arcs, faint ones first, with dots at the chosen token's keys. If none is chosen, all are in colour."""
     colour = page.theme.hues[panel.hue]
     pairs = [(int(i), int(j)) for i, j in np.argwhere(panel.values >= panel.least)]
     mine = [pair for pair in pairs if panel.selected in (None, pair[0])]
@@ -141,7 +141,7 @@ def _arcs(panel: ArcsPanel, arc: _Arc, page: Page) -> None:
 
 
 def _numbers(panel: ArcsPanel, top: _Top, page: Page) -> None:
-    """Write the weights of the chosen token's strongest arcs, where there is room."""
+    """Write the weights of the chosen token's strongest arcs where they fit."""
     if panel.selected is None:
         return
     own = panel.values[panel.selected]
@@ -174,7 +174,7 @@ def _word(panel: ArcsPanel, n: int, box: Rect, size: float, page: Page, *, align
 
 
 def _legend(panel: ArcsPanel, rect: Rect, page: Page) -> None:
-    """Show the thickness of some weights, and write the least weight whose arc is drawn."""
+    """Show the width of arcs for some weights, and write the smallest weight for which an arc is drawn."""
     colour = mix(page.theme.hues[panel.hue], page.theme.background, 0.75)
     x, y = rect.x, rect.y + rect.h / 2
     for weight in _WEIGHTS:

@@ -9,20 +9,20 @@ from desktop_app.figures.theme import mix
 
 Extent = tuple[float, float]
 _CUT = 18.0
-_SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never shortened to make room for a remark
+_SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never shortened in favour of a remark
 _LEAST_ROW, _MOST_ROW, _THICKEST = 18.5, 44.0, 18.0
-_LEAST_BESIDE = 15.0  # a row beside a map, which has no room between its cells
+_LEAST_BESIDE = 15.0  # height of a row beside a map, whose rows have no space between them
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
-    """Least and wanted height: one row for each bar, at least 18.5 units high, or 15 beside a map."""
+    """Minimum and preferred height: one row per bar, at least 18.5 units high, or 15 beside a map."""
     fixed = heading_height(panel) + (LEGEND if panel.beside_map else len(panel.cuts) * _CUT + 8)
     least = _LEAST_BESIDE if panel.beside_map else _LEAST_ROW
     return fixed + len(panel.bars) * least, fixed + len(panel.bars) * ROW
 
 
 def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
-    """Paint horizontal bars from the base with label, value and remark, and a dashed line at each cut-off."""
+    """Paint horizontal bars from the base, with label, value and remark, and a dashed line at each cut."""
     body = heading(panel, rect, page)
     if not panel.bars:
         return
@@ -33,7 +33,7 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     text = max(page.width(b.text, size=12) for b in measured) + page.u(10)
     remark = max(page.width(b.remark, size=11) for b in measured)
     label = max(page.width(b.label, size=12, mono=True, bold=b.marked) for b in measured) + page.u(10)
-    # Remarks and labels take up to a third of the width each, or more where that leaves enough for the bars.
+    # Remarks and labels may each take a third of the width, or more if enough is left for the bars.
     spare = body.w - text - min(label, body.w * 0.34) - page.u(110)
     whole, remark = label, min(remark, max(body.w * 0.3, spare)) + page.u(8) if remark else 0.0
 
@@ -45,10 +45,10 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     if body.w - label - text - remark < page.u(34):
         remark = 0.0
         label = label_beside(remark)
-    # On the narrowest pages labels are shortened so that numbers stay on the page.
+    # On very narrow pages, labels are shortened so that the numbers stay on the page.
     label = min(label, max(page.u(30), body.w - text - remark - page.u(30)))
     track = Rect(body.x + label, body.y, max(page.u(8), body.w - label - text - remark), body.h)
-    # Bars below the base extend to its left, so the base is moved right by as much as they need.
+    # Bars with values below the base extend to its left, so the base is moved right by the space that they need.
     below = max(0.0, *(panel.base - b.value for b in measured))
     above = max(panel.reach, 0.0, *(max(b.value, b.outline or panel.base) - panel.base for b in measured))
     unit = track.w / (above + below or 1.0)
@@ -77,7 +77,7 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
 
 
 def _numbers(panel: BarsPanel, body: Rect, page: Page) -> None:
-    """Labels, numbers and remarks in three columns, without bars."""
+    """Write labels, numbers and remarks in three columns, without bars."""
     text = max(page.width(b.text, size=12) for b in panel.bars)
     label = min(max(page.width(b.label, size=12, mono=True) for b in panel.bars), body.w - text - page.u(32))
     for n, bar in enumerate(panel.bars):
@@ -92,7 +92,7 @@ def _numbers(panel: BarsPanel, body: Rect, page: Page) -> None:
 
 
 def _answer(bar: Bar, line: Rect, page: Page) -> None:
-    """Let a bar's line respond to the pointer."""
+    """Make a bar's line respond to the pointer."""
     if bar.source is not None:
         name, index = bar.source
         page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index), bar.label)
@@ -111,11 +111,11 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
     left = zero - length if bar.value < panel.base else zero
     colour = theme.hues[panel.hue] if bar.kept else theme.faint
     if bar.value != panel.base:
-        # A value too small for a pixel still gets a hairline: it is not zero.
+        # A value too small for a pixel is still drawn as a hairline, because it is not zero.
         drawn = Rect(left, y - height / 2, max(length, page.u(1)), height)
         page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
     if bar.outline:
-        # Over the bar and a little higher, so that it reads as a separate frame and not as a part of the bar.
+        # The frame is over the bar and slightly higher, so that it is not taken for a part of the bar.
         reached = (bar.outline - panel.base) * unit
         frame = Rect(zero, y - height / 2 - page.u(1.5), max(reached, page.u(1)), height + page.u(3))
         page.fill(frame, stroke=theme.ink, width=page.u(1), radius=page.u(2))
@@ -123,7 +123,7 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
 
 
 def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -> float:
-    """The separator lines below `above` bars; returns where the next bar begins."""
+    """Draw the dividing lines below `above` bars; return the y at which the next bar begins."""
     for cut in panel.cuts:
         if cut.place == above:
             page.path([body.x, body.x + body.w], [y + page.u(2)] * 2, page.theme.dim, page.u(1), dashed=True)
@@ -135,7 +135,7 @@ def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -
 
 
 def ruler_extent(panel: RulerPanel, _width: float, _page: Page) -> Extent:
-    """Least and wanted height: a bar with the number above it and ticks below."""
+    """Minimum and preferred height: a bar with the number above it and ticks below."""
     return heading_height(panel) + 96, heading_height(panel) + 96
 
 

@@ -1,4 +1,4 @@
-"""Code that painters share: headings, colour bars, heat cells with their limits, and rows of token labels."""
+"""Code that painters share: headings, colour bars, heatmap cells with their limits, and rows of token labels."""
 
 import re
 from functools import lru_cache
@@ -16,10 +16,10 @@ HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0
 _LEAST_BAR = 24.0
-_SMALLEST = 0.65  # the smallest type size of a text in a cell, as a fraction of the usual one
-_MARK = 13.0  # width of the sample cell before the number of cells beyond the limits
+_SMALLEST = 0.65  # the smallest type size of text in a cell, as a fraction of the usual size
+_MARK = 13.0  # width of the sample cell that precedes the number of cells beyond the limits
 _HIGHEST_ROW = 64.0
-"""The greatest height of a map's row of cells."""
+"""The maximum height of a map's row of cells."""
 
 
 def heading_height(panel: Panel) -> float:
@@ -28,7 +28,7 @@ def heading_height(panel: Panel) -> float:
 
 
 def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
-    """Draw title and note; returns the room below."""
+    """Draw title and note; return the rectangle below them."""
     if not (panel.title or panel.aside):
         return rect
     y = rect.y + page.u(9)
@@ -42,7 +42,7 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
 
 
 def _note(text: str, room: float, page: Page) -> tuple[str, float]:
-    """A note and its type size: smaller if there is little room, else cut to as many whole clauses as fit."""
+    """A note and its type size: a smaller size if there is little space, else as many whole clauses as fit."""
     room /= 1 + page.slack
     if page.width(text, size=12) <= room:
         return text, 12
@@ -54,14 +54,14 @@ def _note(text: str, room: float, page: Page) -> tuple[str, float]:
 
 
 def _whole_clauses(text: str) -> list[str]:
-    """A text, and what is left of it without its last clause, its last two and so on."""
+    """A text, and the same text without its last clause, its last two clauses and so on."""
     clauses = re.split(r"(?<=[^\s])(?:; | · |, )", text)
     ends = [text.find(clause) + len(clause) for clause in clauses]
     return [text, *(text[:end] for end in reversed(ends[:-1]))]
 
 
 def clauses_in(text: str, room: float, size: float, page: Page) -> str:
-    """As many whole clauses of a remark as fit; of one that is too long by itself, its start."""
+    """As many whole clauses of a remark as fit; if the first is too long by itself, its beginning."""
     found = _whole_clauses(text)
     return next((shown for shown in found if page.width(shown, size=size) <= room), found[-1])
 
@@ -69,7 +69,7 @@ def clauses_in(text: str, room: float, size: float, page: Page) -> str:
 def legend(
     levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = "", label: str = "", *, marked: bool = False
 ) -> None:
-    """Draw a colour bar with numbers at its ends, how many cells lie beyond them, what a pixel represents, a label.
+    """Draw a colour bar with its limits, the number of cells beyond them, what a pixel represents, and a label.
 
     If cells beyond the limits are `marked`, a sample of such a cell is drawn before their number.
     """
@@ -81,7 +81,8 @@ def legend(
     first, second, above = _legend_words(levels, rooms, page, beyond, say(pooled), label)
     beside = page.width(first, size=11) + (mark if above else 0)
     bar = min(page.u(96), max(page.u(8), rect.w - ends - beside))
-    x, y = rect.x, rect.y + page.u(8)  # at the same height with and without a second line, which may come and go
+    # at the same height whether or not there is a second line, so that the bar does not move when it appears
+    x, y = rect.x, rect.y + page.u(8)
     x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
     # A log or root scale compresses the numbers between the ends, not the colours of the bar.
@@ -101,7 +102,7 @@ def legend(
 
 
 def _marked_cell(levels: Levels, x: float, y: float, page: Page) -> float:
-    """Draw a sample of a cell beyond the limits; returns the width that it takes."""
+    """Draw a sample of a cell beyond the limits; return its width."""
     side = page.u(_MARK - 4)
     cell = Rect(x, y - side / 2, side, side)
     page.fill(cell, "#{:02x}{:02x}{:02x}".format(*page.theme.table(levels.diverging)[-1]))
@@ -110,7 +111,7 @@ def _marked_cell(levels: Levels, x: float, y: float, page: Page) -> float:
 
 
 def legend_width(levels: Levels, page: Page, beyond: int) -> float:
-    """The room in which a colour bar has all its words in one line."""
+    """The width at which a colour bar has all of its words in one line."""
     ends = page.width(short(levels.low), size=11) + page.width(short(levels.high), size=11) + page.u(24)
     first, *_ = _legend_words(levels, (np.inf, np.inf), page, beyond, "", "")
     return ends + page.u(96) + page.width(first, size=11) + page.u(1)
@@ -121,8 +122,8 @@ def _legend_words(
 ) -> tuple[str, str, bool]:
     """The words beside a colour bar, those below it, and whether the former begin with the number of cells beyond.
 
-    `rooms` are the widths for the two. Without enough room the label is dropped first, then the rule; words without
-    which the bar misleads go below.
+    `rooms` are the widths for the two. If there is too little space, the label is left out first, then the rule; words
+    without which the bar would be misleading go below.
     """
     say = page.say
     scale, outside, rule = (
@@ -158,12 +159,12 @@ def _rule(levels: Levels, page: Page) -> str:
 
 
 def map_height(rows: int, body: float, page: Page) -> float:
-    """The height of a map's rows in a body, without its heading, of this height: the colour bar is under them."""
+    """The height of a map's rows, if `body` is the height without the heading; the colour bar is below the rows."""
     return min(body - page.u(LEGEND), rows * page.u(_HIGHEST_ROW))
 
 
 def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
-    """Draw cells; where they are smaller than a pixel the strongest is shown, and the returned words say so."""
+    """Draw cells; return words that say so if several cells share a pixel, which shows the strongest."""
     page.fill(rect, page.theme.void)
     rows, columns = pixels(rect.h, page.density), pixels(rect.w, page.density)
     signed = levels.low < 0
@@ -175,10 +176,7 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
 
 
 def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> bool:
-    """Draw a small tick in the corner of each cell that lies outside the limits, if cells are large enough for one.
-
-    Returns whether there is any.
-    """
+    """Draw a small tick in the corner of each cell beyond the limits, if cells are large enough; return whether any is."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if min(w, h) < page.u(5):
@@ -192,7 +190,7 @@ def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> bool:
 
 
 def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """Write the numbers themselves, if every cell has room for its number."""
+    """Write the number of each cell, if every number fits into its cell."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if h < page.u(20) or w < page.u(36) or rows * columns > 900:
@@ -215,7 +213,7 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
 
 
 def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """Write words over the cells, each shortened to its cell; none if cells are too small for three letters."""
+    """Write words over the cells, each shortened to its cell's width; none if cells are too small for three letters."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     size = min(12.0, 0.72 * h / page.scale)
@@ -227,19 +225,19 @@ def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels
         for c, text in enumerate(line):
             ground = "#{:02x}{:02x}{:02x}".format(*table[int(fractions[r, c] * 255)])
             x, y, room = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, w - page.u(4)
-            # A text that is a little too long is made smaller before it is shortened.
+            # A text that is slightly too long is made smaller before it is shortened.
             own = size * min(1.0, room / max(page.width(text, size=size, mono=True), 1e-6))
             own = own if own >= max(8.0, page.least, _SMALLEST * size) else size
             page.words(x, y, text, size=own, on=ground, mono=True, align="center", room=room + 0.01)
 
 
 def label_step(count: int, length: float, page: Page, least: float = 11) -> int:
-    """The smallest n for which every n-th of `count` labels along `length` fits without touching the next."""
+    """The smallest n for which every n-th of `count` labels along `length` fits without touching the next one."""
     return max(1, int(np.ceil(count * page.u(least) / max(length, 1))))
 
 
 def labelled(count: int, step: int, chosen: int | None = None) -> list[int]:
-    """Which of `count` labels are written: every `step`-th, and the chosen one in place of those nearer than that."""
+    """Which of `count` labels are written: every `step`-th, and the chosen one instead of those too close to it."""
     found = [n for n in range(0, count, step) if chosen is None or abs(n - chosen) >= step]
     return sorted((*found, chosen)) if chosen is not None and 0 <= chosen < count else found
 
@@ -255,9 +253,9 @@ def row_labels(
     first: int = 0,
     tokens: bool = True,
 ) -> None:
-    """Write labels right-aligned beside rows of equal height; the selected one is never left out.
+    """Write labels right-aligned beside rows of equal height; the selected label is always written.
 
-    If some labels are left out, those of `tokens` include their positions, which count from `first`.
+    If some labels are left out, the labels of `tokens` include their positions, which count from `first`.
     """
     height = rect.h / max(len(labels), 1)
     step = label_step(len(labels), rect.h, page)
@@ -276,7 +274,7 @@ def row_labels(
             room=rect.w - page.u(8),
         )
     if fresh and len(labels) > fresh:
-        # A bracket in the accent colour beside what was computed, a grey one beside what came from the cache.
+        # A bracket in the accent colour beside rows that were computed, a grey one beside rows from the cache.
         x = rect.x + rect.w - page.u(2)
         edge = rect.y + (len(labels) - fresh) * height
         page.fill(Rect(x, rect.y, page.u(2), edge - rect.y - page.u(1)), mix(page.theme.faint, page.theme.panel, 0.5))
@@ -284,7 +282,7 @@ def row_labels(
 
 
 def label_words(text: str, n: int, step: int, room: float, page: Page, size: float) -> str:
-    """A token's label; if labels are left out, with its position, which is never shortened."""
+    """A token's label; if other labels are left out, it includes the token's position, which is never shortened."""
     if step == 1:
         return text
     number = f" {n}"
@@ -294,7 +292,7 @@ def label_words(text: str, n: int, step: int, room: float, page: Page, size: flo
 def labels_width(
     labels: tuple[str, ...], length: float, most: float, page: Page, size: float = 12, *, tokens: bool = True
 ) -> float:
-    """Room for the widest of `labels` along a side of `length`, at most `most`; `tokens` may include positions."""
+    """The width of the widest of `labels` along a side of `length`, at most `most`; `tokens` may include positions."""
     widest = max((page.width(t, size=size, mono=True) for t in _longest(labels)), default=0)
     if tokens and label_step(len(labels), length, page) > 1:
         widest += page.width(f" {len(labels)}", size=10, mono=True)
@@ -303,5 +301,5 @@ def labels_width(
 
 @lru_cache(maxsize=16)
 def _longest(labels: tuple[str, ...]) -> list[str]:
-    """The labels with the most characters, among which the widest is."""
+    """The labels with the most characters, one of which is the widest."""
     return sorted(labels, key=len, reverse=True)[:24]

@@ -1,4 +1,4 @@
-"""The painter of graphs: nodes in columns and on levels, joined by edges as thick as their weights."""
+"""The painter of graphs: nodes in columns and on levels, joined by edges as wide as their weights."""
 
 import math
 
@@ -13,25 +13,25 @@ Extent = tuple[float, float]
 _LEVEL = 13.0
 _MOST_LABEL = 110.0
 _LEGEND = 28.0
-_THICK = (5.0, 13.0)  # thickness of an edge of weight 1: where columns are close together, and where they are not
+_THICK = (5.0, 13.0)  # width of an edge of weight 1, if columns are close together and if they are not
 _SHARES = (0.05, 0.2, 0.5, 1.0)
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
-_GAP = 0.7  # width of a gap for positions that are left out, as a fraction of a column
+_GAP = 0.7  # width of a gap for positions left out, as a fraction of a column's width
 _WIDEST = 190.0
-_POINTS = 24  # points of a curved edge
-_FINE = 0.7  # thickness of background lines
-_MARGIN = 22  # between the lowest level and the labels of columns
+_POINTS = 24  # number of points of a curved edge
+_FINE = 0.7  # width of background lines
+_MARGIN = 22  # distance between the lowest level and the labels of columns
 
 
 def graph_extent(panel: GraphPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: a fixed one for each level with a name, and the column labels under them."""
+    """Minimum and preferred height: a fixed height for each level with a name, and the column labels below."""
     fixed = heading_height(panel) + _LEGEND + _label_room(panel, width, page) * _SIN / page.scale + 34
     levels = sum(bool(words) for words in panel.level_labels)
     return fixed + max(90, _LEVEL * levels), fixed + max(240, 1.7 * _LEVEL * levels)
 
 
 def _label_room(panel: GraphPanel, width: float, page: Page) -> float:
-    """The length of the longest label; where positions are left out, each label is followed by its position."""
+    """The length of the longest label. Where positions are left out, each label includes its position."""
     room = labels_width(panel.column_labels, 0.7 * width, 0.3 * width, page, 11, tokens=False)
     if _leaves_out(panel):
         room += page.width(f" {panel.positions[-1]}", size=11, mono=True)
@@ -43,7 +43,7 @@ def _leaves_out(panel: GraphPanel) -> bool:
 
 
 def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
-    """Paint edges, the thick ones on top, nodes over them, level names at the left and column names at the bottom."""
+    """Paint edges, the widest on top, nodes over them, names of levels at the left and of columns at the bottom."""
     body = heading(panel, rect, page)
     theme, room = page.theme, _label_room(panel, rect.w, page)
     left = max((page.width(words, size=10) for words in panel.level_labels), default=0.0) + page.u(12)
@@ -75,7 +75,7 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     _legend(panel, under, thick, page)
     whole = Rect(box.x - page.u(8), box.y - page.u(8), box.w + page.u(16), box.h + page.u(16))
     reached = ends
-    if panel.bowed and len(ends):  # the pointer is matched to the middle of a curved edge
+    if panel.bowed and len(ends):  # the pointer selects a curved edge by its middle
         ways = [_way(panel, n, ends[n], unit) for n in range(len(panel.strands))]
         reached = np.array(
             [(x[len(x) // 3], y[len(y) // 3], x[-1 - len(x) // 3], y[-1 - len(y) // 3]) for x, y in ways]
@@ -94,7 +94,7 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
 
 
 def _columns(panel: GraphPanel, box: Rect, page: Page) -> tuple[list[float], list[float], float]:
-    """The x of each column and of each gap where positions are left out, and the width of a column."""
+    """The x of each column, the x of each gap where positions are left out, and the width of a column."""
     at, places, gaps = 0.5, [], []
     for n, position in enumerate(panel.positions):
         if n and position != panel.positions[n - 1] + 1:
@@ -107,7 +107,7 @@ def _columns(panel: GraphPanel, box: Rect, page: Page) -> tuple[list[float], lis
 
 
 def _ends(panel: GraphPanel, at: Array, apart: float) -> Array:
-    """[edge, (x, y of the upper end, x, y of the lower)]; edges between the same two nodes run side by side."""
+    """[edge, (x, y of the upper end, x, y of the lower end)]; edges between the same two nodes run side by side."""
     seen: dict[tuple[int, int], int] = {}
     ends = np.empty((len(panel.strands), 4))
     for n, strand in enumerate(panel.strands):
@@ -134,12 +134,12 @@ def _width(weight: float, thick: float, page: Page) -> float:
 
 
 def _shade(colour: str, page: Page) -> str:
-    """A colour lighter than the nodes drawn on it, yet distinct from the background."""
+    """A colour lighter than the nodes, which are drawn on it, and still distinct from the background."""
     return mix(colour, page.theme.background, 0.75)
 
 
 def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Page) -> None:
-    """Write the columns' labels, slanting down to the right from their columns, as many as there is room for."""
+    """Write the labels of columns, slanting down to the right, as many as fit."""
     lowest, end = box.y + box.h + page.u(16), -math.inf
     chosen = [knot.column for knot in panel.knots if knot.marked]
     near = page.u(14)
@@ -155,7 +155,7 @@ def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Pag
 
 
 def _legend(panel: GraphPanel, rect: Rect, thick: float, page: Page) -> None:
-    """Show what the colours mean, and the thickness of some shares."""
+    """Show what the colours mean, and the width of edges for some shares."""
     theme, x, y = page.theme, rect.x, rect.y + rect.h / 2
     for words, hue in panel.kinds:
         page.fill(Rect(x, y - page.u(3), page.u(16), page.u(6)), _shade(theme.hues[hue], page))

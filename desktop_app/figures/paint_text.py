@@ -15,11 +15,11 @@ from desktop_app.figures.paint_common import LEGEND, heading, heading_height, le
 Extent = tuple[float, float]
 _MANY = 160  # up to this many tokens, chips have a second line
 _LINE, _MORE, _UNDER, _PROSE_LINE = 24.0, 19.0, 17.0, 28.0
-_LONG, _COLUMN_GAP = 12, 28.0  # the number of lines from which on a list is long, and the gap between its columns
+_LONG, _COLUMN_GAP = 12, 28.0  # the number of lines from which a list is set in columns, and the gap between columns
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:
-    """Height of a chip and gap between two chips, in design units."""
+    """The height of a chip, and the gap between two chips, in design units."""
     return (26, 4) if len(panel.chips) > _MANY else (42, 6)
 
 
@@ -39,7 +39,7 @@ def _flow(panel: TokensPanel, width: float, page: Page) -> Iterator[tuple[Chip, 
 
 
 def tokens_extent(panel: TokensPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: all lines of chips."""
+    """Minimum and preferred height: all lines of chips."""
     height, gap = _chip_size(panel)
     bottom = 0.0
     for _, _, y, _ in _flow(panel, width, page):
@@ -69,7 +69,7 @@ def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
 
 
 def _prose_lines(panel: ProsePanel, width: float, page: Page) -> list[list[tuple[str, bool]]]:
-    """The text in lines of (words, whether they were appended), broken at newlines and at the width."""
+    """The text as lines of (words, whether they were appended), broken at newlines and at the width."""
     lines: list[list[tuple[str, bool]]] = [[]]
     x = 0.0
     first_added = len(panel.pieces) - panel.added
@@ -87,7 +87,7 @@ def _prose_lines(panel: ProsePanel, width: float, page: Page) -> list[list[tuple
 
 
 def prose_extent(panel: ProsePanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: as many lines as the text needs."""
+    """Minimum and preferred height: as many lines as the text needs."""
     height = heading_height(panel) + len(_prose_lines(panel, width, page)) * _PROSE_LINE + 8
     return height, height
 
@@ -103,7 +103,7 @@ def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
 
 
 _SHADED = ((24, 22.0), (60, 17.0), (160, 14.0), (400, 12.0))
-"""(tokens, type size): texts of up to that many tokens have that size, longer ones the smallest."""
+"""(tokens, type size): the type size of texts of up to that many tokens; longer texts have the smallest size."""
 
 
 def _shaded_size(panel: ShadedPanel) -> float:
@@ -125,14 +125,14 @@ def _shaded_flow(panel: ShadedPanel, width: float, page: Page) -> Iterator[tuple
 
 
 def shaded_extent(panel: ShadedPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: as many lines as the text needs."""
+    """Minimum and preferred height: as many lines as the text needs."""
     bottom = max((y for _, _, y, _ in _shaded_flow(panel, width, page)), default=0.0) / page.scale
     height = heading_height(panel) + bottom + 1.7 * _shaded_size(panel) + LEGEND
     return height, height
 
 
 def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
-    """Paint tokens in reading order, each on the colour of its value; the selected one is framed."""
+    """Paint tokens in reading order, each on the colour of its value, with a frame around the selected token."""
     body = heading(panel, rect, page)
     size, bottom = _shaded_size(panel), body.y
     table, fractions = page.theme.table(panel.levels.diverging), panel.levels.fraction(panel.values)
@@ -149,19 +149,19 @@ def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
         page.picks.append(Pick(box, Select(n), panel.pieces[n]))
         bottom = max(bottom, box.y + page.u(1.7 * size))
     if np.isnan(panel.values).all():
-        return  # hidden values: no colour has a meaning
+        return  # values are hidden, so no colour has a meaning
     under = Rect(body.x, bottom, body.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values))
 
 
 def _fixed(panel: ShadedPanel, position: int) -> Source | None:
-    """The one cell that the token at this position shows."""
+    """The cell that the token at this position shows."""
     source = panel.source
     return None if source is None else Source(source.name, source.at(panel.selected or 0, position))
 
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
-    """Least and wanted height: one row for each line; a long list has several columns if there is room for them."""
+    """Minimum and preferred height: one row per line; a long list is set in several columns if they fit."""
     grid = _grid(panel, width, page)
     height = max(sum(_line_height(*_wrapped(line, grid, page)) for line in part) for part in _parts(panel, grid.count))
     return heading_height(panel) + height + 8, heading_height(panel) + height + 8
@@ -195,7 +195,7 @@ def _parts(panel: TextPanel, count: int) -> list[tuple[Line, ...]]:
 
 
 def _wrapped(line: Line, grid: _Grid, page: Page) -> tuple[list[str], list[str]]:
-    """The lines of a text, and of the remark under it; no remark lines if the remark is beside the text."""
+    """The lines of a text and of the remark under it; no lines for the remark if it is beside the text."""
     room = grid.width - grid.label
     fits = page.width(line.text, size=13, mono=True) * (1 + page.slack) <= room
     texts = [line.text] if fits else page.wrap(line.text, room, size=13, mono=True)
@@ -205,7 +205,7 @@ def _wrapped(line: Line, grid: _Grid, page: Page) -> tuple[list[str], list[str]]
 
 
 def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
-    """Paint lines in three columns; a text without room is wrapped, a remark without room goes under its text."""
+    """Paint lines in three columns; a text that does not fit is wrapped, a remark that does not fit is put under it."""
     body = heading(panel, rect, page)
     grid = _grid(panel, body.w, page)
     for n, part in enumerate(_parts(panel, grid.count)):
@@ -215,7 +215,7 @@ def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
 
 
 def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
-    """Draw one line; returns its height."""
+    """Draw one line; return its height."""
     middle, start = y + page.u(_LINE / 2), x + grid.label
     page.words(x, middle, line.label, size=12, colour=page.theme.dim, room=grid.label - page.u(6))
     texts, under = _wrapped(line, grid, page)
@@ -237,11 +237,11 @@ def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
 
 
 _INDEX = re.compile(r"(?<![A-Za-z]{2})(?<=[A-Za-zΣ])_([A-Za-z]+(?:≤[a-z]+)?)")
-"""A subscript after a single letter or Σ, as in x_i; resid_pre is a name."""
+"""A subscript after a single letter or Σ, as in x_i; the underscore in resid_pre is part of a name."""
 
 
 def _formula(words: str, x: float, y: float, colour: str, page: Page) -> None:
-    """Draw a formula with smaller subscripts below the line; it is no wider than with underscores."""
+    """Draw a formula with small subscripts in place of underscores, which makes it no wider."""
     for n, piece in enumerate(_INDEX.split(words)):
         if n % 2:
             x += page.words(x, y + page.u(4), piece, size=10, mono=True, colour=colour)

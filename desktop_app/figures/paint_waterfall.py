@@ -1,4 +1,4 @@
-"""The painter of waterfalls: the terms of a sum as bars, each beginning where the one before it ends."""
+"""The painter of waterfalls: the terms of a sum as bars, each of which begins where the previous one ends."""
 
 import numpy as np
 
@@ -14,17 +14,17 @@ _LEAST_ROW, _MOST_ROW = 18.5, 30.0
 _AXIS = 34.0
 _INDENT = 16.0
 _LEAST_TRACK = 70.0
-_FINE = 0.7  # thickness of background lines
+_FINE = 0.7  # width of background lines
 
 
 def waterfall_extent(panel: WaterfallPanel, _width: float, _page: Page) -> Extent:
-    """Least and wanted height: one row for each bar, at least 18.5 units high, and the axis."""
+    """Minimum and preferred height: one row per bar, at least 18.5 units high, and the axis."""
     fixed = heading_height(panel) + _AXIS
     return fixed + len(panel.rises) * _LEAST_ROW, fixed + len(panel.rises) * ROW
 
 
 def paint_waterfall(panel: WaterfallPanel, rect: Rect, page: Page) -> None:
-    """Paint bars, each from where the last one ended, with label, value and remark; totals start at 0; and an axis."""
+    """Paint an axis, and bars with label, value and remark; each starts where the previous one ended, totals at 0."""
     body = heading(panel, rect, page)
     rises, theme = panel.rises, page.theme
     if not rises:
@@ -86,7 +86,7 @@ def _bar(rise: Rise, line: Rect, ends: tuple[float, float], page: Page) -> None:
 
 
 def _words(rise: Rise, line: Rect, columns: tuple[float, float, float], page: Page) -> None:
-    """Write label, number and remark; `columns`: room of the labels, where numbers end, room of the remarks."""
+    """Write label, number and remark; `columns` are the labels' width, the numbers' right edge, the remarks' width."""
     left, numbers, remark = columns
     theme, y = page.theme, line.y + line.h / 2
     bold = rise.marked or rise.total
@@ -97,13 +97,13 @@ def _words(rise: Rise, line: Rect, columns: tuple[float, float, float], page: Pa
                room=line.x + left - x - page.u(8))  # fmt: skip
     page.words(numbers, y, rise.text, size=12, bold=bold, align="right",
                colour=theme.dim if rise.unfolded else theme.ink)  # fmt: skip
-    # A remark about one term is shown whole or not at all; the one on the sum's error is always written.
+    # A remark about one term is written only if it fits; the remark about the sum's error is always written.
     if remark and (rise.total or page.width(rise.remark, size=11) <= remark):
         page.words(numbers + page.u(10), y, rise.remark, size=11, colour=theme.dim, room=remark)
 
 
 def _arrow(x: float, y: float, page: Page, *, down: bool) -> None:
-    """Draw an arrow that says whether a row can be unfolded into its parts (to the right) or is unfolded (down)."""
+    """Draw an arrow that says whether a row can be unfolded into its parts (pointing right) or is unfolded (down)."""
     far, near = page.u(4), page.u(2)
     if down:
         page.path([x - far, x, x + far], [y - near, y + near, y - near], page.theme.dim, page.u(1.5))
@@ -112,7 +112,7 @@ def _arrow(x: float, y: float, page: Page, *, down: bool) -> None:
 
 
 def _axis(panel: WaterfallPanel, limits: tuple[float, float], box: Rect, page: Page) -> None:
-    """Draw lines at round numbers behind the bars, the one at 0 darker, and the numbers under them."""
+    """Draw lines at round numbers behind the bars, the line at 0 darker than the others, and the numbers under them."""
     theme, (low, high) = page.theme, limits
     foot = box.y + box.h
     end = box.x - page.u(8)

@@ -140,7 +140,7 @@ class SceneDesk(QObject):
         self.answered.emit()
 
     def _give_up(self, words: str) -> None:
-        """Say why there is no pass of the current text; the view keeps an earlier one only if it is this model's."""
+        """Report why there is no pass over the current text; an earlier view stays if the open model computed it."""
         self.given_up.emit()
         if self._passes is None and self.scene is not None:
             self.scene = None

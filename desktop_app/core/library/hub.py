@@ -270,7 +270,7 @@ def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None
 
 @contextmanager
 def _alone(lock: Path, busy: str) -> Iterator[None]:
-    """Holds a lock; raises ModelError if another program holds it."""
+    """In this context a lock is held; raises ModelError if another program holds it."""
     with ExitStack() as stack:
         try:
             stack.enter_context(WeakFileLock(lock, timeout=0.2))

@@ -39,7 +39,7 @@ class Progress:
 
 
 class Meter:
-    """Counts the bytes that arrive and reports to `listen` a few times a second."""
+    """Counts the bytes that arrive, and calls `listen` a few times per second."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from desktop_app.core.model import Model
 from desktop_app.gpt2.machine import available_memory
 
 MOST = 8
-"""The maximum number of models kept."""
+"""The maximum number of models in the cache."""
 _BYTES = 1 << 30  # limit on the memory of all cached models; a quarter of the free memory if that is less
 
 Key = tuple[Path, bool]
@@ -41,7 +41,7 @@ class Shelf:
             return model
 
     def put(self, model: Model) -> None:
-        """Cache a model, and drop others until all fit; a model too large for the cache is not kept."""
+        """Cache a model, and drop others until all fit; a model that is too large for the cache is not added."""
         with self._lock:
             self._kept[model.folder, model.config.int8] = (model, stamp_of(model.folder))
             self._kept.move_to_end((model.folder, model.config.int8))
@@ -68,7 +68,7 @@ class Shelf:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders of the models kept, least recently used first."""
+        """The folders of the cached models, the least recently used first."""
         with self._lock:
             return tuple(folder for folder, _ in self._kept)
 
@@ -80,6 +80,6 @@ def stamp_of(folder: Path) -> Hashable:
     """A value that changes if a file in the folder is written, replaced, added or removed."""
     try:
         found = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
-    except OSError:  # the folder is gone, or is being deleted: unequal to any kept stamp
+    except OSError:  # the folder is gone, or is being deleted: unequal to any earlier stamp
         return object()
     return tuple((name, facts.st_ino, facts.st_size, facts.st_mtime_ns) for name, facts in found)

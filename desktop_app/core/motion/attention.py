@@ -1,4 +1,4 @@
-"""Animated operations of one head: scores, a row's softmax, values weighted and added, and the key-value cache."""
+"""Animated operations of one head: scores, a row's softmax, the weighted sum of values, and the key-value cache."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.phrase import Phrase
 
 _KEYS = 16
-_NO_SUM = "…"  # what stands for numbers whose sum means nothing
+_NO_SUM = "…"  # shown in place of a sum that has no meaning
 
 
 def scores(scene: Scene) -> tuple[Beat, ...]:
-    """Key by key: the products of query and key add up, dimension by dimension, to the score."""
+    """For each key, the products of the query's and the key's components, added up to the score."""
     query, name = scene.token, scene.block("attn.scores")
     keys = _shown_keys(scene, query)
     opened = [dot_parts(scene, Cell(name, (scene.head, query, j))) for j in keys]
@@ -37,7 +37,7 @@ def scores(scene: Scene) -> tuple[Beat, ...]:
     q_levels, k_levels = diverging(opened[0][0]), diverging(*(o[1] for o in opened))
     p_levels = diverging(*(o[2] for o in opened))
     labels = [Phrase("k of {1}", scene.labels[j]) for j in keys]
-    # The axis holds every score and every sum on the way, so it stays where it is from beat to beat.
+    # The axis includes every score and every partial sum, so that it does not change from beat to beat.
     running = np.concatenate([np.cumsum(o[2]) for o in opened])
     axis = tuple(Bar("", end, "") for end in (float(running.min()), float(running.max())))
     peers = *(Bar(scene.labels[j], v, number(v), marked=True) for j, v in zip(keys, totals, strict=True)), *axis
@@ -73,7 +73,7 @@ def scores(scene: Scene) -> tuple[Beat, ...]:
 
 
 def softmax(scene: Scene) -> tuple[Beat, ...]:
-    """The query's row: scaled, masked, exponentiated, summed, divided."""
+    """One query's row: scaled, masked, exponentiated, summed, divided."""
     query, head, trace = scene.token, scene.head, scene.trace
     count = len(trace)
     rows = {
@@ -99,9 +99,10 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
         *,
         masks: bool = True,
     ) -> Beat:
-        """The row from `before` to `after`, which is `attn.{makes}`, or a part of the softmax that no tensor holds.
+        """The beat in which the row changes from `before` to `after`.
 
-        The keys that are not shown are one bar, of their summed exponentials or shares; other sums mean nothing.
+        `after` is `attn.{makes}`, or a stage of the softmax that is in no tensor. Keys that are not shown are combined
+        into one bar, with the sum of their exponentials or shares; other sums have no meaning.
         """
         sums = [float(row[rest].sum()) if row is exps or row is shares else 0.0 for row in (before, after)]
         bars_from, bars_to = np.where(np.isfinite(before), before, 0.0), np.where(np.isfinite(after), after, 0.0)
@@ -155,7 +156,7 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
 
 
 def weigh(scene: Scene) -> tuple[Beat, ...]:
-    """Value rows, each times its weight, added one by one into z."""
+    """The rows of values, each times its weight, added one by one to z."""
     query, head, trace = scene.token, scene.head, scene.trace
     pattern = trace.read(scene.block("attn.pattern"), head=head, row=query).astype(np.float64)
     values = trace.read(scene.block("attn.v"), head=head).astype(np.float64)
@@ -245,7 +246,7 @@ def cache(scene: Scene) -> tuple[Beat, ...]:
 
 
 def _shown_keys(scene: Scene, query: int) -> list[int]:
-    """Keys that a query sees; if there are many, those that it attends to most, in the order of the text."""
+    """The keys that a query sees; if there are many, those that it attends to most, in the order of the text."""
     pattern = scene.trace.read(scene.block("attn.pattern"), head=scene.head, row=query)
     seen = [j for j in range(scene.reach(query)) if np.isfinite(_masked_row(scene, query)[j])]
     strongest = sorted(seen, key=lambda j: -pattern[j])[:_KEYS]
@@ -253,7 +254,7 @@ def _shown_keys(scene: Scene, query: int) -> list[int]:
 
 
 def _left_out(scene: Scene, query: int, keys: Sequence[int]) -> str:
-    """Which keys are shown, where there are more; "" if all that the query sees are shown."""
+    """A note on which keys are shown; "" if all that the query sees are shown."""
     count = sum(np.isfinite(_masked_row(scene, query)[: scene.reach(query)]))
     if len(keys) == count:
         return ""

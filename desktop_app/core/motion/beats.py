@@ -1,4 +1,4 @@
-"""An animation as data: its steps ("beats"), each of which computes numbers from others, and the view at any time."""
+"""An animation as data: steps ("beats"), each of which computes numbers from others, and the view at any time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from desktop_app.gpt2.phrase import Phrase, joined
 class Beat:
     """One step of an animation.
 
-    `words` describe it. `cells` are the cells that it computes and `results` their values; `operands` are the cells
-    from which they are computed, the same as the window shows when one of `cells` is opened. Values that are in no
-    tensor (a partial sum, a stage of sampling) have results without cells. `panels` returns what is shown when a share
-    of the beat, from 0 to 1, is done.
+    `words` describe it. `cells` are the cells that it computes, and `results` their values. `operands` are the cells
+    from which they are computed: those that the window shows when one of `cells` is opened. Values that are in no
+    tensor (a partial sum, a stage of sampling) have results but no cells. `panels` returns what is shown when a
+    fraction of the beat, from 0 to 1, is done.
     """
 
     words: str
@@ -40,13 +40,13 @@ class Motion:
         return float(len(self.beats))
 
     def moment(self, time: float) -> tuple[int, float]:
-        """The number of the beat at a time from 0 to `length`, and the share of it that is done."""
+        """The index of the beat at a time from 0 to `length`, and the fraction of it that is done."""
         time = min(max(time, 0.0), self.length)
         n = min(int(time), len(self.beats) - 1)
         return n, time - n
 
     def view(self, time: float) -> View:
-        """The view at a time: the same drawing in the window, in a clip and in a storyboard."""
+        """The view at a time; the window, clips and storyboards show the same one."""
         return self._view(*self.moment(time))
 
     def _view(self, n: int, share: float) -> View:
@@ -55,7 +55,7 @@ class Motion:
         return View(headed(self.where, self.title), lead, beat.panels(share))
 
     def storyboard(self) -> View:
-        """The first, the middle and the last beat side by side, each when it is done; of one beat, that."""
+        """The first, the middle and the last beat side by side, each at its end; if there is only one beat, that."""
         last = len(self.beats) - 1
         if not last:
             return View(headed(self.where, self.title), Phrase("{1}.", self.beats[0].words), self._view(0, 1.0).content)
@@ -70,18 +70,18 @@ class Motion:
 
 
 def text_at(before: str, after: str, t: float) -> str:
-    """The text while one number changes into another: always one of the two, as no value in between was computed."""
+    """The text while one number changes into another: one of the two, because no value in between was computed."""
     return after if t >= 0.5 else before
 
 
 def eased(t: float) -> float:
-    """A share of time from 0 to 1, with a smooth start and end (ease in and out)."""
+    """Smooth the start and the end of a motion: 3 t^2 - 2 t^3, with `t` limited to 0 to 1."""
     t = min(max(t, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
 def frame_times(motion: Motion, a_second: float, pace: float, hold: float = 1.0) -> Sequence[float]:
-    """The times of a clip's frames, `a_second` per second, at `pace` beats per second; the end stays `hold` seconds."""
+    """The times of a clip's frames: `a_second` frames and `pace` beats per second, `hold` seconds at the end."""
     count = max(2, round(motion.length / pace * a_second))
     moving = [motion.length * n / (count - 1) for n in range(count)]
     return [*moving, *[motion.length] * round(hold * a_second)]

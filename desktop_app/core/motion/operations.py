@@ -19,9 +19,10 @@ CELL, ROW = "cell", "row"
 
 @dataclass(frozen=True)
 class Operation:
-    """A row of the table: the steps that offer it, the function that makes its beats, and the tensor that it fills.
+    """A row of the table: the steps that have the operation, what makes its beats, and the tensor that it fills.
 
-    `at` is the position whose numbers it shows. An operation that fills no tensor `shows` one, if it is in a block.
+    `at` is the position whose numbers it shows. An operation that fills no tensor may name in `shows` a tensor of its
+    block.
     """
 
     id: str
@@ -34,7 +35,7 @@ class Operation:
 
 
 def _full(scene: Scene, op: str) -> str:
-    """The name of a step's tensor, in the shown block."""
+    """The name of a step's tensor in the displayed block."""
     name = {"sum": "blocks.0.resid_pre", "qkv": "attn.q", "heads": "attn.q"}.get(op, op)
     if name.startswith(("blocks.", "ln_final")) or name == "logits":
         return name
@@ -111,7 +112,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 def operation_of(step: Step) -> Operation | None:
-    """The animated operation of a step, if it has one."""
+    """The animated operation of a step; None if it has none."""
     return next((row for row in OPERATIONS if step.spec.op in row.steps), None)
 
 
@@ -134,7 +135,7 @@ def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
 
 
 def _where(scene: Scene, step: Step, name: str) -> str:
-    """The block of a tensor, and the head where it has one for each."""
+    """The block of a tensor and, if the tensor has heads, the head."""
     if step.spec.part == IN:
         return Phrase("Before the blocks")
     if not name or scene.trace.table[name].layer is None:

@@ -1,4 +1,4 @@
-"""What animated operations share: vectors as strips, and the two vectors of a dot product."""
+"""Code that animated operations share: vectors as strips, and the two vectors of a dot product."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from desktop_app.core.views.common import wrap_width
 
 
 def shown_share(values: Array, share: float) -> Array:
-    """The first share of a vector; the rest is NaN."""
+    """A vector of which only the first part, a fraction of `share`, is shown; the rest is NaN."""
     found = np.array(values, np.float64)
     found[round(share * len(found)) :] = np.nan
     return found
@@ -34,16 +34,16 @@ _HUES = {
 
 
 def hue_of(name: str) -> Hue:
-    """The hue of a tensor's values, wherever they are shown."""
+    """The hue of a tensor's values in every view."""
     return Hue.MLP if ".mlp." in name else _HUES.get(name.rsplit(".", 1)[-1], Hue.RESIDUAL)
 
 
 def strip_panel(
     values: Array, label: str, hue: Hue, levels: Levels, operator: str = "", *, others: Sequence[str] = ()
 ) -> StripsPanel:
-    """One vector as a strip on the scale that it keeps through all beats.
+    """One vector as a strip, on a scale that is the same in all beats.
 
-    `others` are its labels in the other beats, for which there is room too: its cells stay where they are.
+    `others` are its labels in the other beats: space is reserved for them, so that the cells do not move.
     """
     return StripsPanel(
         strips=(Strip(label, values, None, hue, operator),),

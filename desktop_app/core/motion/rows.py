@@ -20,7 +20,7 @@ _ROWS = 40
 
 @dataclass(frozen=True)
 class _RowCells(Sequence[Cell]):
-    """The cells of a row, created on access, since a row of logits has 50,257."""
+    """The cells of a row, each created on access, because a row of logits has 50,257 of them."""
 
     name: str
     lead: tuple[int, ...]
@@ -40,13 +40,13 @@ class _RowCells(Sequence[Cell]):
 
 
 def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """A tensor row by row: each token's row fills from left to right. Of a long text only the last forty rows."""
+    """Beats that fill each token's row from left to right; for a long text, only the last forty rows."""
     trace, count = scene.trace, len(scene.trace)
     per_head = trace.table[name].spec.per_head
     head = scene.head if per_head else None
     grid = trace.table[name].axes[-1] == "key"
     first = max(0, count - _ROWS)
-    top = 0 if grid else first  # a grid is shown whole, since its rows grow longer from top to bottom
+    top = 0 if grid else first  # a grid is shown whole, because its rows become longer from top to bottom
     values = np.array(trace.read_rows(name, count, top, head=head), np.float32)
     if grid and name.endswith(("masked", "pattern")):
         values[~np.isfinite(trace.read(scene.block("attn.masked"), head=head))] = np.nan

@@ -24,7 +24,7 @@ def _quoted(scene: Scene, rank: int) -> str:
 
 
 def temperature(scene: Scene) -> tuple[Beat, ...]:
-    """The same logits as the temperature goes from 1 down to 0.5, up to 2, and to the chosen one."""
+    """The same logits while the temperature goes from 1 down to 0.5, up to 2, and to the chosen value."""
     chosen = scene.state.sampling.temperature
     count = min(_BARS, len(scene.ranked))
 
@@ -53,7 +53,7 @@ def temperature(scene: Scene) -> tuple[Beat, ...]:
 
 
 def top_p(scene: Scene) -> tuple[Beat, ...]:
-    """Tokens, the likeliest first, add their probabilities to the sum until it reaches top-p."""
+    """The probabilities of tokens, the largest first, are added up until the sum reaches top-p."""
     found, p = scene.stages, scene.state.sampling.top_p
     count = min(_BARS, found.n_top_k, found.n_kept if p < 1 else _BARS)
     listed = min(found.n_top_k, count + 2)
@@ -97,7 +97,7 @@ def top_p(scene: Scene) -> tuple[Beat, ...]:
 
 
 def draw(scene: Scene) -> tuple[Beat, ...]:
-    """A marker runs along the final probabilities, laid end to end from 0 to 1, and stops at the number drawn."""
+    """A marker moves along the final probabilities, laid end to end from 0 to 1, and stops at the number drawn."""
     found, u, landed = scene.stages, scene.u, scene.landed
     count = max(min(_RULER, found.n_kept), landed + 1)
     edges = (0.0, *map(float, found.cumulative_final[:count]))

@@ -24,7 +24,7 @@ _POINTS, _PARTS = 24, 8
 
 
 def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
-    """A layer norm's four steps on the selected token's vector."""
+    """The four steps of a layer norm on the selected token's vector."""
     token, trace = scene.token, scene.trace
     x = trace.read(source, row=token).astype(np.float64)
     mean = float(trace.read(f"{name}.mean", row=token)[0])
@@ -43,7 +43,7 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
         *,
         spread: bool = False,
     ) -> Beat:
-        """The vector from `before` to `after`; with `spread`, a line also marks the scale in the second half."""
+        """The beat in which the vector changes from `before` to `after`; `spread` marks the scale in its second half."""
         means, span = (float(before.mean()), float(after.mean())), np.concatenate([before, after])
 
         def panels(t: float) -> Box:
@@ -96,10 +96,10 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
 
 
 def product(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """The output of largest magnitude of a matrix product at the token: its terms are added in eight parts."""
+    """The output of a matrix product with the largest magnitude at the token: its terms are added in eight parts."""
     token = scene.token if name != "logits" else scene.position
     values = scene.trace.read(name, row=token)
-    if values.ndim > 1:  # for q, k, v: one head's
+    if values.ndim > 1:  # for q, k and v, those of one head
         values = values[scene.head]
     n = int(np.abs(values).argmax())
     per_head = scene.trace.table[name].spec.per_head
@@ -159,7 +159,7 @@ def product(scene: Scene, name: str) -> tuple[Beat, ...]:
 
 
 def activation(scene: Scene) -> tuple[Beat, ...]:
-    """Neurons of the selected token, from the lowest to the highest, each passed through the activation curve."""
+    """Neurons of the selected token, from the lowest to the highest value, each mapped by the activation function."""
     token, name = scene.token, scene.block("mlp.post")
     before = scene.trace.read(scene.block("mlp.pre"), row=token).astype(np.float64)
     after = scene.trace.read(name, row=token).astype(np.float64)
@@ -201,7 +201,7 @@ def activation(scene: Scene) -> tuple[Beat, ...]:
 
 
 def addends(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """Two vectors added into their sum, a quarter of the dimensions at a time."""
+    """Two vectors are added, a quarter of the dimensions at a time."""
     token, trace = scene.token, scene.trace
     sources = trace.table[name].inputs
     one, other = (trace.read(source, row=token).astype(np.float64) for source in sources[:2])

@@ -1,7 +1,7 @@
-"""Any number of a trace, or a whole tensor, as a few lines of numpy that recompute it from a saved trace.
+"""Code for any number of a trace, or a whole tensor: a few lines of numpy that recompute it from a saved trace.
 
-The lines need only numpy and the safetensors library. They read the tensor's direct inputs from the trace, and the
-weights from the checkpoint's own files, under their names there.
+The lines need only numpy and the safetensors library. They read the tensor's direct inputs from the trace, and weights
+from the checkpoint's files, under the names used there.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,10 @@ def as_numpy(
     edited: frozenset[str] = frozenset(),
     mask: str = CAUSAL,
 ) -> str:
-    """Lines that compute the tensor or weight `name` in float64, or its cell `index`, as `result`, and print it.
+    """Code that computes the tensor or weight `name` in float64, or its cell `index`, as `result`, and prints it.
 
-    The trace is that of a pass in which the tensors `edited` were edited, under `mask`.
-
-    Raises ModelError if the model has no such tensor, weight or axis.
+    In the pass of the saved trace, the tensors `edited` were edited; it ran under `mask`. Raises ModelError if the
+    model has no such tensor, weight or axis.
     """
     table = tensor_table(checkpoint.config, edited, mask)
     weight_axes = {own: spec.axes for own, _, spec in all_weights(checkpoint.config)}
@@ -77,9 +76,9 @@ def probabilities_as_numpy(
     *,
     trace_file: Path = TRACE_FILE,
 ) -> str:
-    """Lines that compute the final probability of every token after `position`, or of one, as `result`, and print it.
+    """Code that computes the final probability of every token after `position`, or of one, as `result`, and prints it.
 
-    They apply the stages in order: temperature, top-k, top-p, renormalising after each.
+    It applies the stages in order: temperature, top-k and top-p, and renormalises after each.
     """
     what = "every token" if token is None else f"token {token}"
     writer = _Writer(checkpoint, trace_file, f"the probability of {what} after position {position}")
@@ -112,10 +111,10 @@ def program(
     before: Sequence[str] = (),
     trace_file: Path = TRACE_FILE,
 ) -> str:
-    """Custom `lines`, which assign `result`, preceded by those that read what they need.
+    """A program of `lines`, which assign `result`, preceded by lines that read what they need.
 
-    `reads` are triples of variable, name of a tensor or weight, and the part of it: "[3]", or "" for all. `before` are
-    lines that come before the reads.
+    `reads` are triples of a variable, the name of a tensor or weight, and the part of it: "[3]", or "" for all.
+    `before` are lines that precede the reads.
     """
     writer = _Writer(checkpoint, trace_file, about, before)
     for variable, name, part in reads:
@@ -124,7 +123,7 @@ def program(
 
 
 class _Writer:
-    """Collects the lines that read operands, and the files that they need."""
+    """Collects lines that read operands, and the files from which they read."""
 
     def __init__(self, checkpoint: Checkpoint, trace_file: Path, about: str, before: Sequence[str] = ()) -> None:
         self._checkpoint, self._about = checkpoint, about
@@ -132,7 +131,7 @@ class _Writer:
         self._reads = list(before)
 
     def read(self, variable: str, name: str, part: str) -> None:
-        """Assign to `variable` the part `part` ("[3]", or "" for all) of a tensor of the trace or of a weight."""
+        """Assign a part ("[3]", or "" for all) of a tensor of the trace or of a weight to `variable`."""
         if name in self._checkpoint.stored:
             self._weight(variable, self._checkpoint.stored[name], part)
             if self.is_rounded(name):
@@ -142,7 +141,7 @@ class _Writer:
             self._reads.append(f'{variable} = trace.get_tensor("{name}"){part}{wide}')
 
     def is_rounded(self, name: str) -> bool:
-        """Whether it is a weight that the model has in int8."""
+        """Whether `name` is a weight that the model has rounded to int8."""
         return self._checkpoint.config.int8 and name in matrices(self._checkpoint.config)
 
     def round(self, variable: str, axis: int = 1) -> None:
@@ -169,7 +168,7 @@ class _Writer:
         self._reads.append(f'{variable} = {model}.get_tensor("{stored.name}"){narrow}{turn}{part}.astype(float)')
 
     def text(self, lines: list[str]) -> str:
-        """The whole program: the code that `lines` need, then `lines`."""
+        """The whole program: the functions that `lines` use, then `lines`."""
         needs_trace = any("trace.get_tensor" in line for line in self._reads)
         opened = [
             f'{variable} = safe_open({_quoted(file)}, "numpy")'
@@ -195,13 +194,13 @@ _ROUNDED = [
 
 
 def _quoted(path: Path) -> str:
-    """A path as a Python string literal, with any characters."""
+    """A path as a Python string literal, whatever characters it contains."""
     text = repr(str(path))
     return text if '"' in text or "\\" in text else f'"{text[1:-1]}"'
 
 
 def _part(pattern: Pattern, is_weight: bool, config: Config) -> str:
-    """Which part of an operand the whole tensor needs, as an index: "[:, 0:24]", or "" for all of it."""
+    """The part of an operand that the whole tensor needs, as an index: "[:, 0:24]", or "" for all of it."""
 
     def along(entry: str | int | Columns) -> str:
         if isinstance(entry, Columns):
@@ -216,7 +215,7 @@ def _part(pattern: Pattern, is_weight: bool, config: Config) -> str:
 
 
 def _place(pattern: Pattern, letters: Letters, config: Config) -> str:
-    """Which part of an operand a cell reads, as an index."""
+    """The part of an operand that a cell needs, as an index."""
     index = fill(pattern, letters, config)
     return _index(
         ["token" if entry == TOKEN else ":" if i is None else str(i) for entry, i in zip(pattern, index, strict=True)]

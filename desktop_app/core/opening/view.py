@@ -1,4 +1,4 @@
-"""The view of one opened number: its operands, how they are combined, and the number recomputed from them."""
+"""The view of an opened number: its operands, how they are combined, and the number recomputed from them."""
 
 import numpy as np
 
@@ -35,11 +35,11 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 _TERMS = 8
 PROBABILITY = "probability"
-"""Name of the cells (position, token) of final probabilities; they are opened by `chain`."""
+"""The name of cells (position, token) with final probabilities; `chain` is the view of such a cell."""
 
 
 def opening_view(scene: Scene, cell: Cell) -> View:
-    """A cell opened to its arithmetic. Raises ModelError if there is no such cell."""
+    """The view of an opened cell: its arithmetic. Raises ModelError if there is no such cell."""
     if cell.name == PROBABILITY:
         return chain(scene, cell.index[1])
     opening = open_cell(scene.trace, scene.checkpoint.weights, cell)
@@ -68,7 +68,7 @@ _OF_HEADS = ("attn.pattern", "attn.z", "attn.scores")
 
 
 def _evidence(cell: Cell) -> tuple[Line, ...]:
-    """The link from a neuron's number, or a head's, to its passages in many texts."""
+    """A link from a neuron's or a head's number to passages of many texts."""
     block, _, rest = cell.name.removeprefix("blocks.").partition(".")
     if rest in ("mlp.pre", "mlp.post") and block.isdecimal():
         pick: Intent = Evidence(int(block), neuron=cell.index[1])
@@ -85,7 +85,7 @@ def _evidence(cell: Cell) -> tuple[Line, ...]:
 
 
 def _operands(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
-    """The operands, drawn according to the kind of formula, else as plain values."""
+    """The operands, drawn as fits the kind of formula, otherwise as values."""
     drawn = {"dot": _dot, "softmax": _softmax, "mean": _vector, "spread": _vector, "given": _nothing}
     return drawn.get(opening.kind, _plain)(scene, opening)
 
@@ -229,12 +229,12 @@ def _scalars(
         else:
             length = s.value if np.isfinite(s.value) else 0.0
             bars.append(Bar(s.label, length, number(s.value), where, source=source))
-    # These are different quantities, such as a maximum and a sum, without a common scale.
+    # These are different quantities, such as a maximum and a sum, and have no common scale.
     return BarsPanel(title=title, hint=Phrase("click one to open it"), bars=tuple(bars), drawn=False)
 
 
 def chain(scene: Scene, token: int) -> View:
-    """A token's path from its logit to its final probability, stage by stage."""
+    """The stages from a token's logit to its final probability."""
     stages, sampling = scene.stages, scene.state.sampling
     rank = scene.ranked.rank_of(token)
     logit, scaled = float(scene.ranked.logits[rank]), float(stages.scaled[rank])

@@ -1,8 +1,8 @@
-"""The layout of a pass on the sheet: every tensor of every block in its place along the residual stream.
+"""The layout of a pass on the sheet: every tensor of every block has a place along the residual stream.
 
-The sheet is read like a page. The inputs are in its first line, each line after that holds one or more blocks, and the
-outputs are at the end. The residual stream runs along the top of each block; the tensors computed from it and written
-into it are below, in order of computation. Lengths are whole units. A cell's sides are powers of two, and every picture
+The sheet is read like a page: inputs in the first line, one or more blocks in each following line, and outputs at the
+end. The residual stream runs along the top of each block; the tensors computed from it, and those written into it, are
+below it in the order of computation. Lengths are whole units. The sides of cells are powers of two, and every picture
 begins at a multiple of the gap, so that a pixel of F x F units never mixes two pictures if F is at most the gap.
 """
 
@@ -19,10 +19,10 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
-_SIDE = 64  # minimum height of a picture in units, for any length of text
+_SIDE = 64  # units: the minimum height of a picture, for any length of text
 _SHAPE = 1.6  # target ratio of a sheet's width to its height
 _LANE = ("q", "k", "v", "scores", "scaled", "masked", "pattern", "z")
-"""What one head computes, from left to right."""
+"""The tensors that one head computes, from left to right."""
 _HUES = {"q": Hue.QUERY, "k": Hue.KEY, "v": Hue.VALUE, "z": Hue.VALUE}
 IN, OUT = "in", "out"
 
@@ -53,9 +53,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Plate:
-    """A picture of one tensor, or of one head of it, or of `columns` of its columns from `first` on.
+    """A picture of one tensor, of one head's part of it, or of `columns` of its columns from `first` on.
 
-    A row is a token (a query), the same height in every picture; a cell is `cell_w` x `cell_h` units.
+    A row is a token (a query) and has the same height in every picture. A cell is `cell_w` x `cell_h` units.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Plate:
 
     @property
     def box(self) -> Box:
-        """The rectangle that it occupies."""
+        """The rectangle of the plate."""
         return Box(self.x, self.y, self.columns * self.cell_w, self.rows * self.cell_h)
 
     @property
@@ -85,12 +85,12 @@ class Plate:
         return Source(self.name, own, first_col=self.first)
 
     def cell_at(self, x: float, y: float) -> tuple[int, int]:
-        """Row and column under a point of the sheet, or the nearest if it lies outside."""
+        """The row and column at a point of the sheet, or the nearest ones if it is outside the plate."""
         row, column = int((y - self.y) // self.cell_h), int((x - self.x) // self.cell_w)
         return min(max(row, 0), self.rows - 1), min(max(column, 0), self.columns - 1)
 
     def cell_box(self, row: int, column: int) -> Box:
-        """The rectangle that a cell occupies."""
+        """The rectangle of a cell."""
         return Box(self.x + column * self.cell_w, self.y + row * self.cell_h, self.cell_w, self.cell_h)
 
 
@@ -102,7 +102,7 @@ class Card:
     layer: int | None
     box: Box
     plates: range
-    lanes: tuple[tuple[int, Box], ...] = ()  # each head, with the rectangle of its row of pictures
+    lanes: tuple[tuple[int, Box], ...] = ()  # (head, rectangle of its row of pictures) for each head
     road: tuple[float, float, float] = (0, 0, 0)  # the line of the residual stream: its left x, right x, and y
 
 
@@ -142,18 +142,18 @@ class Sheet:
         return np.flatnonzero(there)
 
     def of_tensor(self, name: str, head: int | None = None) -> tuple[int, ...]:
-        """The indices of a tensor's plates: all, or those of one head."""
+        """The indices of a tensor's plates: all of them, or those of one head."""
         own = self._of_tensor.get(name, ())
         return tuple(n for n in own if head is None or self.plates[n].head in (None, head))
 
     def plate_at(self, x: float, y: float) -> int | None:
-        """The index of the plate at a point, if there is one."""
+        """The index of the plate at a point; None if there is none."""
         left, top, right, low = self.boxes.T
         found = np.flatnonzero((left <= x) & (x < right) & (top <= y) & (y < low))
         return int(found[0]) if found.size else None
 
     def card_of(self, plate: int) -> Card:
-        """The card that a plate lies on."""
+        """The card on which a plate lies."""
         return next(card for card in self.cards if plate in card.plates)
 
     def around(self, plates: tuple[int, ...]) -> Box:
@@ -166,7 +166,7 @@ class Sheet:
         return found
 
     def region_boxes(self, name: str, index: tuple[int | None, ...]) -> list[Box]:
-        """The rectangles of cells of a tensor, one per plate that has some; None in `index` means all of an axis."""
+        """The rectangles of cells of a tensor, one per plate with some of them; None in `index` is a whole axis."""
         found = []
         for n in self._of_tensor.get(name, ()):
             plate = self.plates[n]
@@ -193,12 +193,12 @@ class Sheet:
 
 
 def _power(least: float) -> int:
-    """The smallest power of two that is at least this large."""
+    """The smallest power of two that is at least `least`."""
     return int(2 ** math.ceil(math.log2(max(least, 1))))
 
 
 class _Layout:
-    """Lays out one model's pass for a text of a given number of tokens."""
+    """Computes the layout for one model's pass over a text with a given number of tokens."""
 
     def __init__(self, config: Config, positions: int) -> None:
         self.config, self.positions = config, positions
@@ -216,19 +216,19 @@ class _Layout:
 
     def plate(self, name: str, label: str, x: int, y: int, hue: Hue, head: int | None = None, first: int = 0,
               columns: int | None = None) -> int:  # fmt: skip
-        """Place a picture; returns the x at which the next one to its right may begin."""
+        """Place a picture; return the x at which the next picture to its right may begin."""
         shape = self.table[name].spec.shape(self.config, self.positions)
         wide = shape[-1] if len(shape) > 1 else 1
         count = min(columns or wide, wide - first)
         cell = self.row if self.table[name].axes[-1] == "key" else 1
-        if wide == 1:  # one number per token: a bar wide enough to be visible
+        if wide == 1:  # one number per token: draw it wide enough to be visible
             cell = self.gap // 2
         plain = 1 if len(shape) == 1 else 2
         self.plates.append(Plate(name, label, x, y, self.positions, count, cell, self.row, hue, head, first, plain))
         return x + self._snap(count * cell) + self.gap
 
     def norm(self, name: str, label: str, x: int, y: int) -> int:
-        """Place a layer norm's normalised vectors, mean, scale and output; returns the y of the row below."""
+        """Place a layer norm's normalised vectors, mean, scale and output; return the y of the row below."""
         right = self.plate(f"{name}.normalized", f"{label}.normalized", x, y, Hue.RESIDUAL)
         right = self.plate(f"{name}.mean", "mean", right, y, Hue.RESIDUAL)
         self.plate(f"{name}.scale", "scale", right, y, Hue.RESIDUAL)
@@ -236,7 +236,7 @@ class _Layout:
         return y + 2 * self.pitch
 
     def chunks(self, name: str, label: str, x: int, y: int, hue: Hue, across: int = 1) -> int:
-        """Place a tensor in pieces as wide as the stream, `across` in a row; returns the y of the row below."""
+        """Place a tensor in pieces as wide as the stream, `across` per row; return the y of the row below."""
         whole = self.table[name].spec.shape(self.config, self.positions)[-1]
         width = self.config.n_embd
         count = -(-whole // width)
@@ -262,7 +262,7 @@ class _Layout:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """The number of rows below the stream, and of columns of heads side by side."""
+        """The number of rows below the stream, and the number of columns of heads side by side."""
         pieces = -(-self.config.d_mlp // self.config.n_embd)
         rows = max(4, 1 + pieces)
         columns = -(-self.config.n_head // rows)
@@ -270,14 +270,14 @@ class _Layout:
 
     @property
     def block_size(self) -> tuple[int, int]:
-        """Width and height of a block's card."""
+        """The width and height of a block's card."""
         rows, columns = self.shape
         return 2 * (self.column + self.wide) + 3 * self.gap + columns * self.lane, 3 * self.gap + (
             rows + 1
         ) * self.pitch
 
     def block(self, layer: int, x: int, y: int) -> None:
-        """Place a block: the stream at the top, the tensors of attention and of the MLP below, from left to right."""
+        """Place a block: the stream at the top, below it the tensors of attention and the MLP, from left to right."""
         begin, b = len(self.plates), f"blocks.{layer}."
         _, columns = self.shape
         per_column = -(-self.config.n_head // columns)
@@ -297,7 +297,7 @@ class _Layout:
             lanes.append((head, Box(start, high, right - self.gap - start, self.high)))
         at += columns * self.lane
         self.plate(f"{b}resid_mid", "resid_mid", at, top, Hue.RESIDUAL)
-        # What is written into the stream is directly below the stream after it.
+        # Tensors written into the stream are directly below the stream that results.
         self.plate(f"{b}attn_out", "attn_out", at, below, Hue.ATTENTION)
         self.plate(f"{b}attn.concat", "concat", at, below + self.pitch, Hue.ATTENTION)
         self.norm(f"{b}ln2", "ln2", at, below + 2 * self.pitch)
@@ -364,12 +364,12 @@ class _Layout:
 
 @lru_cache(maxsize=8)
 def lay_out_sheet(config: Config, positions: int) -> Sheet:
-    """The sheet of a pass over `positions` tokens by a model of this config."""
+    """The sheet for a pass over `positions` tokens by a model with this config."""
     return _Layout(config, positions).sheet()
 
 
 def roads(sheet: Sheet) -> Iterator[tuple[tuple[float, float], ...]]:
-    """The residual stream's path as lines: along each block and on to the next, and down at the end of a line."""
+    """The path of the residual stream as lines: along each block, on to the next, and down at the end of a line."""
     blocks = [card for card in sheet.cards if card.layer is not None]
     for card, after in zip(blocks, [*blocks[1:], None], strict=True):
         left, right, y = card.road

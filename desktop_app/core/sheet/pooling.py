@@ -1,7 +1,7 @@
 """What a picture of the sheet shows at a given size: its cells or, if they are smaller than a pixel, pooled cells.
 
 A pooled pixel represents rows x columns of one tensor, and shows the number of largest magnitude, with its sign.
-Nothing is averaged and nothing is left out, so a single strong cell is visible from far away.
+Nothing is averaged and nothing is left out, so that a single strong cell is visible at any size.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ def factors(plate: Plate, units: int) -> tuple[int, int]:
 
 
 def strongest(values: Array, rows: int, columns: int) -> Array:
-    """`values` [r, c] with each block of `rows` x `columns` replaced by its member of largest magnitude, sign kept.
+    """`values` [r, c] with each block of `rows` x `columns` replaced by its number of largest magnitude, with sign.
 
-    Missing cells (NaN) are ignored; a block of only missing cells is NaN. Of x and -x in a block x is shown.
+    Missing cells (NaN) are ignored; a block of only missing cells gives NaN. Of x and -x in a block, x is shown.
     """
     found = np.ascontiguousarray(values, np.float32)
     high = low = found
@@ -30,7 +30,7 @@ def strongest(values: Array, rows: int, columns: int) -> Array:
 
 def _blocks(extreme: np.ufunc, values: Array, by: int, axis: int) -> Array:
     starts = np.arange(0, values.shape[axis], by)
-    # Whole blocks by strides, which numpy does at memory speed; the remainder at the end separately.
+    # Whole blocks are pooled by strided slices, which numpy does at memory speed; the remainder follows separately.
     whole = values.shape[axis] // by
     if whole == 0:
         return np.asarray(extreme.reduceat(values, starts, axis))

@@ -1,4 +1,4 @@
-"""The colours of the sheet's tensors: the limits of each, and how many of its numbers lie beyond them."""
+"""The colour scales of the sheet's tensors: their limits, and how many numbers lie beyond them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,21 +12,21 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.phrase import Phrase
 
 MOST = 1 << 22
-"""Of a tensor with more numbers than this, limits are chosen from whole columns drawn at random, from a seed."""
+"""For a tensor with more numbers, limits are computed from whole columns, drawn at random with a fixed seed."""
 
 _THIS = Phrase("this tensor")
 
 
 @dataclass(frozen=True)
 class Colours:
-    """What is chosen for a whole sheet: the scale of patterns, and limits set by hand, if any, as in `ViewOptions`."""
+    """Settings for a whole sheet: the scale of patterns, and limits set by the user, if any, as in `ViewOptions`."""
 
     scale: str = "linear"
     limit: float | None = None
     pattern_limit: float | None = None
 
     def fixed(self, name: str) -> Levels | None:
-        """The scale of a tensor, where it does not depend on the tensor's numbers."""
+        """The scale of a tensor if it does not depend on the tensor's numbers; else None."""
         if not is_diverging(name):
             return unit(self.scale).limited(self.pattern_limit)
         return None if self.limit is None else Levels(-1, 1).limited(self.limit)
@@ -41,7 +41,7 @@ class Scale:
 
 
 def is_diverging(name: str) -> bool:
-    """Whether a tensor has a scale around zero: all but patterns, which go from 0 to 1."""
+    """Whether a tensor has a scale centred on zero: all do, except patterns, whose scale is 0 to 1."""
     return not name.endswith("attn.pattern")
 
 
@@ -53,9 +53,9 @@ def chosen_columns(count: int, most: int, table: int) -> Array:
 
 
 def natural(name: str, config: Config, tables: Iterable[Array]) -> Levels:
-    """The limits of a tensor by its own numbers, given as tables [row, column].
+    """The limits of a tensor computed from its numbers, which are given as tables [row, column].
 
-    Outliers and silent neurons do not set them (`core/levels.py`, `core/silent.py`).
+    Outliers and silent neurons do not determine them (`core/levels.py`, `core/silent.py`).
     """
     found = tuple(tables)
     if name.endswith("mlp.pre"):
@@ -65,7 +65,7 @@ def natural(name: str, config: Config, tables: Iterable[Array]) -> Levels:
 
 
 def joint(scales: Iterable[Levels]) -> Levels:
-    """One scale for the same tensor of several passes: as wide as the widest."""
+    """One scale for the same tensor in several passes: the widest of their scales."""
     first, *others = scales
     high = max((first.high, *(other.high for other in others)))
     return replace(first, low=-high if first.diverging else first.low, high=high)

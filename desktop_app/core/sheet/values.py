@@ -1,4 +1,4 @@
-"""The numbers of a pass for its sheet: read from the trace, pooled for any size on screen, with their colours."""
+"""The numbers of a pass for its sheet: read from the trace, pooled for any size on screen, with colour scales."""
 
 import math
 import threading
@@ -19,14 +19,14 @@ from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.mask import mask_of
 from desktop_app.gpt2.trace import Trace
 
-_KEPT = 48 << 20  # bytes of pooled numbers cached for the next tile
-_PIECE = 1 << 18  # pooled numbers computed together
+_KEPT = 48 << 20  # bytes of pooled numbers that are cached
+_PIECE = 1 << 18  # pooled numbers computed at once
 _READ = 1 << 20  # numbers of a tensor read at once
-_TAKEN = 24_000_000  # maximum of numbers sent to a drawing process (A0 at 150 dpi has 35 million pixels)
+_TAKEN = 24_000_000  # the maximum count of numbers sent to a drawing process (A0 at 150 dpi has 35 million pixels)
 
 
 Check = Callable[[], None]
-"""Called between two steps of a long computation: raises Cancelled if the result is no longer wanted."""
+"""Called between two parts of a long computation; raises Cancelled if the result is not needed any more."""
 
 
 def _go_on() -> None: ...
@@ -34,21 +34,21 @@ def _go_on() -> None: ...
 
 @dataclass(eq=False)
 class _Store:
-    """What was computed from one pass, shared by all colourings of it."""
+    """What was computed from one pass, shared by all instances that show it in different colours."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     pieces: "OrderedDict[tuple[str, int | None, int, int, int], Array]" = field(default_factory=OrderedDict)
-    held: int = 0  # bytes of `pieces`
+    held: int = 0  # size of `pieces` in bytes
     natural: dict[str, Levels] = field(default_factory=dict)
     scales: dict[tuple[object, ...], Scale] = field(default_factory=dict)
-    less: "tuple[_Store, Alignment, SheetValues] | None" = None  # the difference computed last
+    less: "tuple[_Store, Alignment, SheetValues] | None" = None  # the difference that was computed last
 
 
 class SheetValues:
-    """Reads the tensors of one pass for its sheet, and knows their colours.
+    """The tensors of one pass as the sheet shows them, with their colour scales.
 
-    Caches the latest pooled values, up to a limit, and every scale; thread-safe. `beside` are the passes with which it
-    shares its scales.
+    Caches every scale and, up to a limit, the pooled values used last. Thread-safe. `beside` are the passes with which
+    it shares scales.
     """
 
     units = 1
@@ -61,7 +61,7 @@ class SheetValues:
         self._store = _Store()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle for a drawing process: every plate's numbers or, if they are too many, pooled ones that fit."""
+        """Pickle for a drawing process: every plate's numbers or, if they are too many, pooled numbers."""
         sheet = lay_out_sheet(self.trace.config, len(self.trace))
         units = 1
         while sum(p.rows * p.columns / math.prod(factors(p, units)) for p in sheet.plates) > _TAKEN:
@@ -74,10 +74,10 @@ class SheetValues:
         scales = {name: self.scale(name) for name in dict.fromkeys(p.name for p in sheet.plates if p.axes > 1)}
         return TakenValues, (units, taken, scales, self.colours)
 
-    # The same numbers in other colours
+    # The same numbers in different colours
 
     def coloured(self, colours: Colours, beside: "Sequence[SheetValues]" = ()) -> Self:
-        """The same numbers in other colours, on scales that are shared with those `beside`."""
+        """The same numbers in different colours, on scales shared with those of `beside`."""
         if colours == self.colours and not beside and not self.beside:
             return self
         found = object.__new__(type(self))
@@ -85,15 +85,15 @@ class SheetValues:
         return found
 
     def same_numbers(self, other: "SheetValues") -> bool:
-        """Whether both show the same numbers, in any colours."""
+        """Whether both show the same numbers, whatever their colours."""
         return self._store is other._store
 
     def same_colours(self, other: "SheetValues") -> bool:
-        """Whether both have the same scales, if they show the same numbers."""
+        """Whether both have the same scales, given that they show the same numbers."""
         return self._key("") == other._key("")
 
     def less(self, other: "SheetValues", alignment: Alignment = ()) -> "SheetValues":
-        """The numbers of this pass minus those of another, by the alignment of their texts."""
+        """The numbers of this pass minus those of another, where positions correspond by the alignment."""
         known = self._store.less
         if known is None or known[0] is not other._store or known[1] != alignment:
             known = other._store, alignment, Difference(self, other, alignment)
@@ -103,12 +103,12 @@ class SheetValues:
     # Numbers
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
-        """The numbers of a part of a plate, not pooled; NaN where the mask hides a cell."""
+        """The numbers in a part of a plate, not pooled; NaN where the mask hides a cell."""
         found = self._read(plate.name, plate.head, rows.start, rows.stop)
         return found[:, plate.first + columns.start : plate.first + columns.stop]
 
     def pooled(self, plate: Plate, units: int, rows: range, check: Check = _go_on) -> Array:
-        """Pooled rows of a plate, with every column, at `units` per pixel; `rows` counts pooled rows."""
+        """Pooled rows of a plate, with every column, at `units` per pixel. `rows` counts pooled rows."""
         by_row, by_column = factors(plate, units)
         cut = self._cut(plate)
         chunk = math.ceil(cut / by_column)
@@ -126,15 +126,15 @@ class SheetValues:
     # Colours
 
     def is_diverging(self, name: str) -> bool:
-        """Whether a tensor's scale is around zero."""
+        """Whether a tensor's scale is centred on zero."""
         return is_diverging(name)
 
     def levels(self, name: str) -> Levels:
-        """The colour scale of a tensor: patterns from 0 to 1, others by the values of this tensor in this block."""
+        """The colour scale of a tensor: 0 to 1 for patterns, else from the values of this tensor in this block."""
         return self.scale(name).levels
 
     def scale(self, name: str, check: Check = _go_on) -> Scale:
-        """The same with the number of cells beyond its limits; reads the whole tensor at the first call."""
+        """A tensor's colour scale, and the number of cells beyond it; the first call reads the whole tensor."""
         found = self.known(name)
         if found is None:
             levels = self._fixed(name) or joint(one._natural(name, check) for one in (self, *self.beside))
@@ -143,7 +143,7 @@ class SheetValues:
         return found
 
     def known(self, name: str) -> Scale | None:
-        """The scale of a tensor, if it was computed before."""
+        """The scale of a tensor; None if it has not been computed yet."""
         return self._store.scales.get(self._key(name))
 
     def beyond(self, names: Sequence[str]) -> int:
@@ -166,7 +166,7 @@ class SheetValues:
         return natural(name, self.trace.config, tables)
 
     def _judged_tables(self, name: str, check: Check) -> Iterator[Array]:
-        """A table [row, column] per head: the whole, or the columns that are drawn."""
+        """For each head, a table [row, column] of the whole tensor, or of the columns that are drawn."""
         heads = self._heads(name)
         most = max(1, MOST // (len(heads) * len(self.trace)))
         columns = [chosen_columns(self._width_of(name), most, head or 0) for head in heads]
@@ -176,7 +176,7 @@ class SheetValues:
         return (np.concatenate(own) if len(own) > 1 else own[0] for own in parts)
 
     def _pieces_of(self, name: str, check: Check) -> Iterator[tuple[int, Array]]:
-        """All numbers of a tensor, rows of one head at a time, with the head's place in `_heads`."""
+        """All numbers of a tensor, a few rows of one head at a time, with the head's index in `_heads`."""
         at_once = max(1, _READ // self._width_of(name))
         for n, head in enumerate(self._heads(name)):
             for low in range(0, len(self.trace), at_once):
@@ -189,7 +189,7 @@ class SheetValues:
     # Reading and pooling
 
     def _cut(self, plate: Plate) -> int:
-        """The number of columns of the plate's tensor after which the next plate begins."""
+        """The number of columns of a tensor that one plate shows; the next plate begins after them."""
         width = self._width_of(plate.name)
         return width if plate.head is not None else min(width, self.trace.config.n_embd)
 
@@ -225,7 +225,8 @@ class SheetValues:
     def _read(self, name: str, head: int | None, start: int, stop: int) -> Array:
         """Rows of a tensor, [row, column]; NaN where the mask hides a cell."""
         trace = self.trace
-        found = trace.read_rows(name, stop, start, head=head, keep=False)  # the pooled numbers are kept instead
+        # not cached here, because the pooled numbers are
+        found = trace.read_rows(name, stop, start, head=head, keep=False)
         if found.ndim == 1:
             return found[:, None].astype(np.float32)
         if head is None or not name.endswith(("attn.masked", "attn.pattern")):
@@ -246,7 +247,7 @@ class Difference(SheetValues):
         self._places = None if alignment in ((), whole) and len(other.trace) == len(whole) else alignment or whole
 
     def is_diverging(self, _name: str) -> bool:
-        """Every difference is around zero, that of patterns too."""
+        """True: every difference has a scale centred on zero, that of patterns too."""
         return True
 
     def _fixed(self, _name: str) -> Levels | None:
@@ -263,7 +264,7 @@ class Difference(SheetValues):
             return np.asarray(mine - self._aligned(name, head, start, stop), np.float32)
 
     def _aligned(self, name: str, head: int | None, start: int, stop: int) -> Array:
-        """The other pass' numbers in this one's places."""
+        """The other pass's numbers, moved to the corresponding positions of this pass."""
         assert self._places is not None
         count = len(self._other.trace)
         places = [n if n is not None and n < count else None for n in self._places]
@@ -274,14 +275,14 @@ class Difference(SheetValues):
 
 
 def _placed(values: Array, places: Sequence[int | None], axis: int) -> Array:
-    """The values at these places along an axis; NaN for None."""
+    """The values at these places along an axis; NaN where a place is None."""
     found = np.array(values.take([0 if n is None else n for n in places], axis), np.float32)
     np.moveaxis(found, axis, 0)[[n for n, place in enumerate(places) if place is None]] = np.nan
     return found
 
 
 class TakenValues(SheetValues):
-    """The values of a sheet without its pass, as another process sent them: pooled at `units` per pixel, or coarser."""
+    """The values of a sheet without its pass, as sent by another process: pooled at `units` per pixel, or coarser."""
 
     def __init__(
         self,
@@ -297,7 +298,7 @@ class TakenValues(SheetValues):
         return TakenValues, (self.units, self._taken, self._scales, self.colours)
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
-        """The numbers of a part of a plate. Raises ExportError if only pooled ones were sent."""
+        """The numbers in a part of a plate. Raises ExportError if only pooled numbers were sent."""
         if self.units > 1:
             raise ExportError("This sheet has only pooled numbers; logitscope trace writes all of them.")
         found = self._taken[plate.name, plate.head, plate.first]
@@ -311,9 +312,9 @@ class TakenValues(SheetValues):
         return found[rows.start : rows.stop]
 
     def is_diverging(self, name: str) -> bool:
-        """Whether a tensor's scale is around zero."""
+        """Whether a tensor's scale is centred on zero."""
         return self._scales[name].levels.diverging
 
     def known(self, name: str) -> Scale | None:
-        """The scale of a tensor, in the colours in which it was sent; None for token ids, which have none."""
+        """The scale of a tensor in the colours that were sent; None for token ids, which have none."""
         return self._scales.get(name)

@@ -32,23 +32,23 @@ from desktop_app.figures.spoken import alt_of
 from desktop_app.figures.theme import THEMES, Theme
 
 TABLE_TOKENS = 24
-"""Grids of more tokens are drawn as pictures: a table of more cells could be neither read nor edited."""
+"""Grids of more tokens are drawn as pictures: a table with more cells could be neither read nor edited."""
 DPI = 300
 SLACK = 1.15
-"""How much wider native text may be than measured, if a program has other fonts."""
+"""Factor by which native text may be wider than measured, if a program has other fonts."""
 
 LEAST_TEXT = 12.0
-"""Points: the smallest text on a lecture's slide of 960 by 540 points."""
+"""Points: the smallest text on a lecture's slide, which is 960 by 540 points."""
 LARGE = LEAST_TEXT / 10  # the smallest text of a panel is 10 design units
 _LARGER = (1.8, 1.6, 1.4)
-"""Scales of a lecture's words and bars, largest first, where a slide has room for more than LARGE."""
+"""Scales of a lecture's words and bars, largest first, for slides that have space for more than LARGE."""
 
-_MANY = 12  # from this many tokens on, a table gets the room of the small grids beside it
-_CELLS = 256  # larger heatmaps are drawn as bitmaps in the SVG: programs take long to show thousands of shapes
+_MANY = 12  # from this number of tokens on, a table gets the space of the small grids beside it
+_CELLS = 256  # larger heatmaps are bitmaps in the SVG, because programs are slow to show thousands of shapes
 _BLEED = 4.0
-_BAR, _PAIR = 32.0, 52.0  # the greatest heights of a bar, and of a bar with another one for its value before a cut
+_BAR, _PAIR = 32.0, 52.0  # the maximum height of a bar, and of a bar with an outline for its value before a cut
 _WORDS = (BarsPanel, ProsePanel, RulerPanel, ShadedPanel, TextPanel, TokensPanel)
-"""Panels that are nothing but words and bars."""
+"""Panels that consist of words and bars only."""
 _SHRINK = (
     1.0,
     0.92,
@@ -65,15 +65,15 @@ _SHRINK = (
     0.18,
     0.15,
 )  # the last resort: a thousand long tokens
-_HEADING = 18.0  # points: the largest words over a chart, which should not outdo the slide's title
-_LEAST_BARS = 4  # of a lecture's chart that has to make room
-_NAMES = 0.3  # share of a chart's width that its longest name may take, for the chart to be drawn larger
-_LEAST_TEXT = 4.5  # points: if a table's numbers would be smaller, a picture is better
+_HEADING = 18.0  # points: the largest heading of a chart, which should not be more prominent than the slide's title
+_LEAST_BARS = 4  # the smallest number of bars to which a lecture's chart is reduced
+_NAMES = 0.3  # fraction of a chart's width that its longest name may take if the chart is to be enlarged
+_LEAST_TEXT = 4.5  # points: a table whose numbers would be smaller becomes a picture
 
 
 @dataclass(frozen=True)
 class Heading:
-    """The words over a chart or a table; a picture contains its own."""
+    """The words over a chart or a table; a picture includes them."""
 
     place: Rect
     title: str
@@ -101,7 +101,7 @@ class Chart:
     panel: BarsPanel
     size: float
     alt: str
-    least: float = 0.0  # the smallest size of its numbers
+    least: float = 0.0  # the smallest type size of its numbers
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ Piece = Heading | Picture | Chart | Table
 
 @dataclass(frozen=True)
 class Look:
-    """How a slide is drawn: theme, enlargement of design units, and the language of the painters' own words.
+    """How a slide is drawn: theme, scale of design units, and the language of the painters' words.
 
     On `large` slides no text is smaller than LEAST_TEXT; what does not fit at that size is left out.
     """
@@ -142,7 +142,7 @@ class Look:
 
 
 def compose(content: Box, area: Rect, look: Look, draw: "Draw") -> list[Piece]:
-    """The pieces of a slide, arranged in the area, in points; `draw` makes those that are not native."""
+    """The pieces of a slide, arranged in the area, in points. `draw` makes the pieces that are not native."""
     if look.large:
         content = _within(content, area, look.page(LARGE))
         if _fits(content, area, look.page(LARGE)):
@@ -150,14 +150,14 @@ def compose(content: Box, area: Rect, look: Look, draw: "Draw") -> list[Piece]:
     content = arrangement(_with_room_for_tables(content), area.w, area.h, look.page())
     content, shrink = max(
         ((box, _largest(box, area, look)) for box in (content, _in_two_columns(content))),
-        # Another arrangement is used where it makes the text much larger.
+        # The other arrangement is used only if it makes the text much larger.
         key=lambda choice: choice[1] - (0.1 if choice[0] is not content else 0),
     )
     return list(_composed(content, area, look.page(shrink), draw))
 
 
 def _scale(content: Box, area: Rect, look: Look) -> float:
-    """How much a lecture's panels are enlarged: pictures by LARGE, words and bars as far as they fit."""
+    """The factor by which a lecture's panels are enlarged: LARGE for pictures, as much as fits for words and bars."""
     panels = _panels(content)
     if not content.across and all(isinstance(panel, _WORDS) for panel in panels):
         for scale in _LARGER:
@@ -172,19 +172,19 @@ def _fits(content: Box, area: Rect, page: Page) -> bool:
 
 
 def _names_fit(panel: Panel, width: float, page: Page) -> bool:
-    """Whether no name beside a bar or line takes so much of the width that it would be shortened."""
+    """Whether every name beside a bar or line leaves enough of the width to be written in full."""
     if isinstance(panel, TextPanel):
         return all(page.width(f"{line.label} {line.text}", size=13, mono=True) <= width for line in panel.lines)
     if not isinstance(panel, BarsPanel):
         return True
     labels = [bar.label for bar in panel.bars]
     if any(bar.outline is not None for bar in panel.bars) and page.scale > _LARGER[-1]:
-        return False  # two bars a row have no room for larger numbers
+        return False  # with two bars per row, there is no space for larger numbers
     return all(page.width(label, size=12, mono=True) <= _NAMES * width for label in labels)
 
 
 def _within(content: Box, area: Rect, page: Page) -> Box:
-    """The content with its last bars, lines and panels left out until the rest fits the area of a lecture's slide."""
+    """The content without as many of its last bars, lines and panels as do not fit the area of a lecture's slide."""
     while not _fits(content, area, page):
         *before, last = content.children
         shorter = _shorter(last)
@@ -195,7 +195,7 @@ def _within(content: Box, area: Rect, page: Page) -> Box:
 
 
 def _shorter(panel: AnyPanel | Box) -> AnyPanel | None:
-    """The panel without one bar or line, but never without a marked bar; None if nothing can be spared."""
+    """The panel without one bar or line, but never without a marked bar; None if nothing can be left out."""
     if isinstance(panel, BarsPanel) and len(panel.bars) > _LEAST_BARS:
         left = range(1, len(panel.bars)) if panel.bars[-1].marked else range(len(panel.bars) - 1)
         return replace(panel, note="", cuts=(), bars=tuple(panel.bars[n] for n in left))
@@ -221,7 +221,7 @@ def _largest(content: Box, area: Rect, look: Look) -> float:
 
 
 def _in_two_columns(content: Box) -> Box:
-    """The panels of a single column arranged in two, the first half of them on the left."""
+    """The panels of a single column arranged in two columns, the first half on the left."""
     children = content.children
     if content.across or len(children) < 3:
         return content
@@ -230,7 +230,7 @@ def _in_two_columns(content: Box) -> Box:
 
 
 def _with_room_for_tables(content: Box) -> Box:
-    """The same panels with more room for a large table, beside which small grids would be too small."""
+    """The same panels with more space for a large table; small grids beside it would be too small."""
     large = [p for p in _panels(content) if isinstance(p, GridPanel) and not p.small]
     if not large or not _MANY < len(large[0].values) <= TABLE_TOKENS:
         return content
@@ -243,14 +243,14 @@ def _panels(item: Any) -> list[Any]:
 
 
 def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
-    """The native pieces of a panel; an empty list where it has to be a picture."""
+    """The native pieces of a panel; an empty list if it has to be a picture."""
     head: list[Piece] = []
     if panel.title or panel.note:
         place = Rect(rect.x, rect.y, rect.w, page.u(HEADING))
         head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, min(page.u(13), _HEADING))]
     body = rect.inset(top=page.u(HEADING)) if head else rect
     if isinstance(panel, BarsPanel) and panel.bars and panel.drawn:
-        # Few bars are not drawn thicker than many.
+        # Bars are not wider if there are few of them.
         each = _BAR if all(bar.outline is None for bar in panel.bars) else _PAIR
         high = page.u(each * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
         place = Rect(body.x, body.y, body.w, min(body.h, high))
@@ -272,7 +272,7 @@ def _heading_words(panel: Panel, room: float, page: Page) -> tuple[str, str]:
 
 
 def _table(panel: GridPanel, body: Rect, page: Page) -> Table | None:
-    """The table's measures, or None where its numbers would be too small to read."""
+    """The table's measures; None if its numbers would be too small to read."""
     count = len(panel.values)
     room = body.h - page.u(LEGEND) - page.u(4)
     widest = max(page.width(text, size=11, mono=True) for text in panel.labels) * SLACK + page.u(6)
@@ -305,7 +305,7 @@ def cell_colour(value: float, levels: Levels, theme: Theme) -> str:
 
 
 class Draw:
-    """Draws panels of one slide into files of a folder, whose names start with `prefix`."""
+    """Draws the panels of one slide into files of a folder whose names start with `prefix`."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder, self._prefix, self._count = folder, prefix, 0
@@ -340,5 +340,5 @@ class Draw:
 
 
 def draw_slide(content: Box, area: Rect, look: Look, folder: Path, prefix: str) -> tuple[Piece, ...]:
-    """The pieces of one slide, pictures written to `folder`. Runs in a worker process."""
+    """The pieces of one slide, with pictures written to `folder`. Runs in a worker process."""
     return tuple(compose(content, area, look, Draw(folder, prefix)))

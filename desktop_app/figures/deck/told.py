@@ -1,7 +1,7 @@
 """A story as slides: a title, a slide for each stop (two if it asks a question), and a closing slide.
 
-Titles and sentences, and their language, are the story's own. If a stop's claims do not hold on the given model,
-its notes say so.
+Titles, sentences and their language come from the story. If a stop's claims do not hold on the given model, the notes
+of its slide say so.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.phrase import Phrase
 
 Open = Callable[[str], Model]
-"""Opens the model that a stop is about, by its name in the story. Raises LogitscopeError."""
+"""Opens the model that a stop names. Raises LogitscopeError."""
 
 _GRID, _BARS, _LINES, _MOST_LINES = 8, 9, 8, 14
 _ROWS, _LEVELS, _RISES = 12, 9, 12
@@ -67,7 +67,7 @@ _ROWS, _LEVELS, _RISES = 12, 9, 12
 
 @dataclass(frozen=True)
 class Told:
-    """One stop computed on its model: what it shows, and sentences about those of its claims that do not hold there."""
+    """One stop computed on its model: what it shows, and sentences about its claims that do not hold there."""
 
     stop: Stop
     scene: Scene
@@ -78,7 +78,7 @@ class Told:
 
 
 def tell(stop: Stop, where: str, model: Model, language: str = ENGLISH) -> Told:
-    """Compute what a stop shows on a model. Raises LogitscopeError naming the stop."""
+    """What a stop shows on a model. Raises LogitscopeError that names the stop."""
     try:
         state = claimed_state(stop)
         passes = compute_passes(model.engine, model.tokenizer, asked_of(state, model.tokenizer))
@@ -94,14 +94,14 @@ def tell(stop: Stop, where: str, model: Model, language: str = ENGLISH) -> Told:
 
 
 def slides(story: Story, open_model: Open, *, language: str = ENGLISH, captions: bool = True) -> Iterator[Slide]:
-    """Every slide of a story, created on demand. Raises LogitscopeError for a stop that cannot be shown."""
+    """Every slide of a story, made one by one on request. Raises LogitscopeError if a stop cannot be shown."""
     return (slide for slide, _ in leaves(story, open_model, language=language, captions=captions))
 
 
 def leaves(
     story: Story, open_model: Open, *, language: str = ENGLISH, captions: bool = True
 ) -> Iterator[tuple[Slide, Told | None]]:
-    """Every slide of a story with its stop; the first and the last have none."""
+    """Every slide of a story with its stop; the first and the last slide have none."""
     words, count = words_of(language), count_of(story)
     end, titles, number = words["parts"]["end"], dict[str, int](), 0
     before = set[object]()
@@ -148,12 +148,12 @@ def leaves(
 
 
 def count_of(story: Story) -> int:
-    """How many slides there will be."""
+    """The number of slides of a story."""
     return 2 + len(story.stops) + sum(stop.question is not None for stop in story.stops)
 
 
 def shown(told: Told) -> View:
-    """What a slide shows of a stop: one or two pictures of its view, so that they can be large."""
+    """The part of a stop's view that its slide shows: one or two pictures, so that they can be large."""
     view = build_view(told.scene, told.step)
     own = _OWN.get(told.step.spec.op)
     content = own(told) if own is not None else None
@@ -161,7 +161,7 @@ def shown(told: Told) -> View:
 
 
 def another(told: Told) -> View:
-    """A slide of a view of which an earlier slide has shown the main picture: its curve, if it has one."""
+    """What a second slide of the same view shows, after its main picture was shown: its curve, if it has one."""
     view = build_view(told.scene, told.step)
     curves = [p for p in panels_of(view.content) if isinstance(p, CurvePanel)]
     return replace(view, content=column(_bounded(curves[0]))) if curves else shown(told)
@@ -170,7 +170,8 @@ def another(told: Told) -> View:
 def _pictures(told: Told, view: View) -> Box:
     kinds = _KINDS.get(told.step.spec.op)
     every = list({id(p): p for p in panels_of(view.content)}.values())
-    if told.step.spec.op == "atlas" and isinstance(every[0], MapPanel):  # scores of all heads: which are highest?
+    # the scores of all heads: a slide shows which are highest
+    if told.step.spec.op == "atlas" and isinstance(every[0], MapPanel):
         return row(_bounded(every[0]), _bounded(every[-1]), weights=(3, 2))
     if kinds is not None:
         picked = [next((p for p in reversed(every) if isinstance(p, kind)), None) for kind in kinds]
@@ -181,7 +182,7 @@ def _pictures(told: Told, view: View) -> Box:
 
 
 def _pattern(told: Told) -> Box:
-    """A head's attention pattern: from every token if the stop is about all of them, else from the selected one."""
+    """A head's attention pattern: from every token if the stop is about all tokens, else from the selected one."""
     scene = told.scene
     if any(isinstance(claim.statement, Always) for claim in told.stop.claims):
         return column(arcs(scene, scene.layer, scene.head))
@@ -192,7 +193,7 @@ def _pattern(told: Told) -> Box:
 
 
 def _scores(told: Told) -> Box:
-    """A row of scores over the text, and the largest of them in size; masked ones are not numbers."""
+    """A row of scores over the text, and those with the largest magnitude; masked scores are left out."""
     scene, name = told.scene, told.step.tensors[0]
     row = np.array(scene.trace.read(name, head=scene.head, row=scene.token), float)
     row[~np.isfinite(row)] = np.nan
@@ -234,7 +235,7 @@ def _vectors(told: Told) -> Box:
 
 
 def _pieces(told: Told) -> Box:
-    """The selected token's query, cut into the pieces of its heads."""
+    """The selected token's query, split into the parts of its heads."""
     scene, name = told.scene, told.scene.block("attn.q")
     values = np.asarray(scene.trace.read(name, row=scene.token), float)
     return column(
@@ -253,12 +254,12 @@ def _pieces(told: Told) -> Box:
 
 
 def _text_and_counts(told: Told) -> Box:
-    """The text, and how many characters, bytes and tokens it has."""
+    """The text, and its number of characters, bytes and tokens."""
     return column(*list(panels_of(build_view(told.scene, told.step).content))[:2])
 
 
 def _bends(told: Told) -> Box | None:
-    """Of a training, the curves that bend together: the score in context, and the best head's scores."""
+    """Of a training's curves, those that bend at the same time: the in-context score and the best head's scores."""
     curves = [p for p in panels_of(build_view(told.scene, told.step).content) if isinstance(p, CurvePanel)]
     return row(*curves[1:3]) if len(curves) > 2 else None
 
@@ -294,7 +295,7 @@ _OWN: dict[str, Callable[[Told], Box | None]] = {
     "top_k": _left_by_top_k,
     "top_p": _left_by_top_p,
 }
-"""Steps whose view is too fine for a slide, or shows what happens only side by side."""
+"""Steps whose view is too detailed for a slide, or whose point is visible only side by side."""
 
 _KINDS: dict[str, tuple[type[AnyPanel], ...]] = {
     "sum": (TextPanel, BarsPanel),
@@ -305,7 +306,7 @@ _KINDS: dict[str, tuple[type[AnyPanel], ...]] = {
     "masks": (MapPanel,),
     "superposition": (CurvePanel,),
 }
-"""Views of which a slide shows these kinds of panels: of each kind the last one."""
+"""For views of which a slide shows panels of these kinds: the last panel of each kind."""
 
 _CHARTS = (TokensPanel, RulerPanel, BarsPanel, CurvePanel, ProsePanel)
 """Panels that can be read from the back row, in order of preference; maps of vectors cannot."""
@@ -320,9 +321,9 @@ def _picked(told: Told, view: View, every: list[AnyPanel]) -> list[AnyPanel]:
 
 
 def _bounded(panel: AnyPanel) -> AnyPanel:
-    """The panel reduced to what a slide has room for."""
+    """The panel reduced to what fits on a slide."""
     if isinstance(panel, GridPanel) and len(panel.values) > _GRID:
-        # A grid of so many tokens has no room for legible text; a row of it, the selected token's, does.
+        # A grid of so many tokens has no space for legible text, but its row for the selected token has.
         values = panel.values.T if panel.keys_down else panel.values
         at = len(values) - 1 if panel.selected is None else panel.selected
         row = np.where(np.isfinite(values[at]), values[at], np.nan)
@@ -342,9 +343,9 @@ def _bounded(panel: AnyPanel) -> AnyPanel:
 
 
 def _fewer_rows(panel: MapPanel) -> MapPanel:
-    """The panel with every n-th of its rows, counted from the last, so that their names are large enough.
+    """The panel with every n-th of its rows, counted from the last, so that their labels are large enough.
 
-    n is even: in the lens a block has two rows, and those left are of one kind.
+    n is even: in the lens, a block has two rows, and the rows that remain are then of one kind.
     """
     count = len(panel.values)
     every = 2 * -(-count // (2 * _ROWS))
@@ -367,7 +368,7 @@ def _fewer_rows(panel: MapPanel) -> MapPanel:
 
 
 def _largest_parts(panel: WaterfallPanel) -> BarsPanel:
-    """The largest parts of a sum in size, as bars in their order; its many parts have no room as steps."""
+    """The parts of a sum with the largest magnitude, as bars in their original order; all parts do not fit as steps."""
     parts = [n for n, rise in enumerate(panel.rises) if not rise.total]
     chosen = sorted(sorted(parts, key=lambda n: -abs(panel.rises[n].value))[:_BARS])
     bars = (panel.rises[n] for n in chosen)
@@ -377,7 +378,7 @@ def _largest_parts(panel: WaterfallPanel) -> BarsPanel:
 
 
 def _longest(panel: BarsPanel) -> BarsPanel:
-    """The panel with only its longest bars, in their order; its note about the others no longer applies."""
+    """The panel with only its longest bars, in their original order, and without its note about the others."""
     if len(panel.bars) <= _BARS:
         return panel
     order = sorted(range(len(panel.bars)), key=lambda n: -abs(panel.bars[n].value - panel.base))
@@ -387,7 +388,7 @@ def _longest(panel: BarsPanel) -> BarsPanel:
 
 
 def _asked(told: Told, view: View) -> Box:
-    """What is shown with a question: the text if the answer is one of its tokens, else the view with hidden numbers."""
+    """What is shown with a question: the text if the answer is one of its tokens, else the view with numbers hidden."""
     question, scene = told.stop.question, told.scene
     assert question is not None
     if question.kind == CHOICE:
