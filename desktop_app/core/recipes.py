@@ -199,7 +199,7 @@ def _edits(recipe: Recipe, inputs: EditInputs) -> Iterator[Edit]:
         # edit.
         yield from _stretches(recipe, made, tensor.spec.row_axis)
         return
-    yield put_from(recipe.edit, made, recipe.text)
+    yield put_from(recipe.edit, made, recipe.text, recipe.source)
 
 
 def _stretches(recipe: Recipe, made: Array, axis: int) -> Iterator[Edit]:
@@ -213,7 +213,7 @@ def _stretches(recipe: Recipe, made: Array, axis: int) -> Iterator[Edit]:
         where = list(recipe.edit.where)
         where[axis] = (start + first, start + stop)
         numbers = made.take(range(first, stop), axis)
-        yield put_from(replace(recipe.edit, where=tuple(where)), numbers, recipe.text)
+        yield put_from(replace(recipe.edit, where=tuple(where)), numbers, recipe.text, recipe.source)
 
 
 def _span(span: Range, size: int) -> range:

@@ -176,7 +176,7 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
 
 
 def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> bool:
-    """Draw a small tick in the corner of each cell beyond the limits, if cells are large enough; return whether any is."""
+    """Draw a small tick in the corner of each cell beyond the limits, if cells are large enough; return if any is."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if min(w, h) < page.u(5):

@@ -54,7 +54,8 @@ class Edit:
     """x' = keep * x + put at some cells of the tensor `site`: those in the ranges `where`, one range for each axis.
 
     Positions and keys count from the first token of the text. For numbers that come from elsewhere, `written` is the
-    edit as the user typed it, like "blocks.1.attn.z[2]=mean"; it does not affect the result.
+    edit as the user typed it, like "blocks.1.attn.z[2]=mean", and `source` names where they come from, like "mean".
+    Neither affects the result.
     """
 
     site: str
@@ -62,6 +63,7 @@ class Edit:
     keep: float = 0.0
     put: float | Cells = 0.0
     written: str = field(default="", compare=False)
+    source: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
@@ -135,9 +137,9 @@ def widened(text: str, index: str) -> str:
     return f"{match['site']}{f'[{index}]' if index else ''}{match['how']}{match['value'].strip()}"
 
 
-def put_from(edit: Edit, put: Array, written: str) -> Edit:
+def put_from(edit: Edit, put: Array, written: str, source: str = "") -> Edit:
     """The edit with its numbers replaced by `put`, shaped like the site's cells or of length 1 along an axis."""
-    return replace(edit, put=Cells.of(put), written=written)
+    return replace(edit, put=Cells.of(put), written=written, source=source)
 
 
 def parse_edits(texts: Iterable[str], config: Config, positions: int) -> tuple[Edit, ...]:

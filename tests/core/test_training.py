@@ -9,6 +9,7 @@ import pytest
 from desktop_app import cli
 from desktop_app.core import library
 from desktop_app.core.bundle import bundled_models
+from desktop_app.core.library.curve_columns import parts_of, read_column
 from desktop_app.core.library.find import find_model, last_of
 from desktop_app.core.library.folders import remember_folder
 from desktop_app.core.library.listing import list_models
@@ -173,6 +174,21 @@ def test_a_folder_of_checkpoints_is_one_row_with_its_range(tmp_path, tiny, capsy
 
 
 CSV = b"step,loss,score\n0,6.25,nan\n10,5.5,-0.25\n"
+
+
+def test_names_of_curves_say_what_was_measured_and_where():
+    names = "loss|in-context score|best induction|loss of token 8|loss of tokens 8 to 15|loss of tokens 112 to 127|"
+    names = (names + "induction L0H1|induction L10H0|duplicate L0H1|val_loss").split("|")
+    columns = tuple(map(read_column, names))
+    loss, change, best, token, early, late, first, second, other, own = columns
+    assert [column.name for column in columns] == names
+    assert (loss.quantity, loss.token, loss.span, loss.head, loss.best) == ("loss", None, None, "", False)
+    assert (token.quantity, token.token) == ("loss", 8) and (late.quantity, late.span) == ("loss", (112, 127))
+    assert (second.quantity, second.head) == (best.quantity, "L10H0") == ("induction", "L10H0") and best.best
+    assert [column.name for column in columns if column.is_loss] == [names[n] for n in (0, 3, 4, 5, 9)]
+    assert parts_of(best, columns) == (first, second) and parts_of(change, columns) == (late, early)
+    assert not any(parts_of(column, columns) for column in (loss, token, early, first, other, own))
+    assert parts_of(change, columns[:5]) == ()  # only one of the two spans
 
 
 def test_curves_are_read_from_a_table(tmp_path, tiny):

@@ -235,8 +235,8 @@ def test_every_slide_of_an_edited_deck_says_so(model, tmp_path, capsys):
         assert f"edited: {EDIT}" in words
 
 
-def test_a_head_that_reads_across_is_shown_as_a_rectangle(model):
-    edit = "blocks.1.attn.z[1]=across"
+@pytest.mark.parametrize("edit", ["blocks.1.attn.z[1]=across", "blocks.1.attn.z[1] = across "])
+def test_a_head_that_reads_across_is_shown_as_a_rectangle(model, edit):
     scene, shown = view(model, PATTERN, edits=(edit,), other="the big cat sat")
     panel = next(p for p in panels_of(shown.content) if isinstance(p, MapPanel))
     assert panel.values.shape == (11, 15)

@@ -13,6 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.library.cache import branches, missing_files, repository_of
 from desktop_app.core.library.catalogue import after_steps, title_of
+from desktop_app.core.library.curve_columns import Column, read_column
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.display import is_visible
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
@@ -52,6 +54,11 @@ class Curves:
 
     steps: Array = field(default_factory=lambda: np.zeros(0, int))
     values: dict[str, Array] = field(default_factory=dict)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """What the name of each of `values` says, in the same order."""
+        return tuple(map(read_column, self.values))
 
 
 @dataclass(frozen=True)

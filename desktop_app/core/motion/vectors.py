@@ -43,7 +43,7 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
         *,
         spread: bool = False,
     ) -> Beat:
-        """The beat in which the vector changes from `before` to `after`; `spread` marks the scale in its second half."""
+        """The beat that changes the vector from `before` to `after`; `spread` marks the scale in its second half."""
         means, span = (float(before.mean()), float(after.mean())), np.concatenate([before, after])
 
         def panels(t: float) -> Box:

@@ -20,7 +20,7 @@ from desktop_app.core.panels import (
     column,
     row,
 )
-from desktop_app.core.recipes import across_pattern
+from desktop_app.core.recipes import ACROSS, across_pattern
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import (
     heads_strip,
@@ -266,7 +266,7 @@ def pattern(scene: Scene) -> Box:
 def _across(scene: Scene) -> MapPanel | None:
     """The grid of this prompt's queries by the other prompt's keys, if an edit makes the shown head attend to those."""
     site, other = scene.block("attn.z"), scene.passes.other
-    edits = [e for e in scene.trace.run.edits if e.site == site and e.written.endswith("across")]
+    edits = [e for e in scene.trace.run.edits if e.site == site and e.source == ACROSS]
     reads = any(start <= scene.head < (scene.config.n_head if stop is None else stop)
                 for start, stop in (edit.where[0] for edit in edits))  # fmt: skip
     if not reads or other is None:

@@ -3,7 +3,6 @@
 Its cells are those of `training_opened.py`.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import numpy as np
 from desktop_app.core.intents import AtStep
 from desktop_app.core.levels import number
 from desktop_app.core.library.catalogue import after_steps
+from desktop_app.core.library.curve_columns import Column, parts_of
 from desktop_app.core.library.shelf import stamp_of
 from desktop_app.core.library.training import Curves, Training, curves_of, training_of
 from desktop_app.core.model import open_model
@@ -28,7 +28,6 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Capital, Phrase
 
-_GROUP = re.compile(r"(.+?)(?: of token (\d+)| (L\d+H\d+))")
 _HINT = Phrase("click a point to open its number, elsewhere to open the nearest snapshot")
 _MOST = 6  # the maximum number of panels
 _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE, Hue.QUERY, Hue.MLP, Hue.KEY)
@@ -136,22 +135,23 @@ def grouped(curves: Curves) -> list[tuple[str, Lines]]:
     Columns without any number are left out, and so are columns that are only used to compute another.
     """
     found: dict[str, Lines] = {}
-    parts = opened.columns_of(curves, "in-context score")
-    for name, values in curves.values.items():
-        if not np.isfinite(values).any() or name in parts:
-            continue
-        match = _GROUP.fullmatch(name)
-        if match and match[2]:
-            found.setdefault(f"{match[1]} of token n", {})[match[2]] = name
-        elif match:
-            found.setdefault(match[1], {})[match[3]] = name
-        elif "loss" in name:
-            found.setdefault("loss", {})[name] = name
-        elif name.startswith("best "):
-            found.setdefault("best head", {})[name.removeprefix("best ")] = name
-        else:
-            found.setdefault(name, {})[name] = name
+    parts = [part for whole in curves.columns if not whole.best for part in parts_of(whole, curves.columns)]
+    for one in curves.columns:
+        if one not in parts and np.isfinite(curves.values[one.name]).any():
+            title, line = _panel_of(one)
+            found.setdefault(title, {})[line] = one.name
     return list(found.items())
+
+
+def _panel_of(one: Column) -> tuple[str, str]:
+    """The title of a column's panel, and the name of its line there."""
+    if one.token is not None:
+        return f"{one.quantity} of token n", str(one.token)
+    if one.head:
+        return one.quantity, one.head
+    if one.is_loss:
+        return "loss", one.name
+    return ("best head", one.quantity) if one.best else (one.name, one.name)
 
 
 def measured(curves: Curves, step: int | None) -> list[CurvePanel]:

@@ -4,7 +4,6 @@
 snapshot n.
 """
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +12,7 @@ from desktop_app.core.bundle import bundled_models
 from desktop_app.core.intents import AtStep
 from desktop_app.core.levels import number
 from desktop_app.core.library.catalogue import after_steps
+from desktop_app.core.library.curve_columns import CHANGE, Column, parts_of
 from desktop_app.core.library.training import CURVES, Curves, Training
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -26,40 +26,22 @@ CURVE, TEXT = "training.curve", "training.text"
 _LISTED = 24  # the maximum number of bars
 _ROUNDED = 1.01e-4  # tolerance: numbers in the file have four digits, and each may be off by half a unit of the last
 _READ = Phrase("A number that was measured while the model was trained; it is read from a file and not made anew.")
-_SPAN = re.compile(r"loss of tokens (\d+) to (\d+)")
 
-_MEANINGS: tuple[tuple[str, str], ...] = (
-    ("loss", Phrase("the mean loss over every position of 64 pieces of a book that it was not trained on")),
-    (
-        "in-context score",
-        Phrase("the mean loss late in 64 pieces of a book (tokens 112 to 127), less that early in them (8 to 15)"),
-    ),
-    ("loss when repeated", Phrase("the mean loss of random tokens where they stand a second time")),
-    (
-        r"loss of tokens? \d+( to \d+)?",
-        Phrase("the mean loss at this place in 64 pieces of a book that it was not trained on"),
-    ),
-    (r"(best )?induction.*", Phrase("the attention, on random tokens said twice, to what came after the same token")),
-    (r"(best )?previous-token.*", Phrase("the attention, on random tokens said twice, to the token before")),
-    ("sorted right", Phrase("the share of all 729 rows of six letters that it sorts without a fault")),
-)
-"""Pattern of the names of columns, in files that ship with the program -> what was measured."""
+_MEANINGS = {
+    "loss": Phrase("the mean loss over every position of 64 pieces of a book that it was not trained on"),
+    CHANGE: Phrase("the mean loss late in 64 pieces of a book (tokens 112 to 127), less that early in them (8 to 15)"),
+    "loss when repeated": Phrase("the mean loss of random tokens where they stand a second time"),
+    "induction": Phrase("the attention, on random tokens said twice, to what came after the same token"),
+    "previous-token": Phrase("the attention, on random tokens said twice, to the token before"),
+    "sorted right": Phrase("the share of all 729 rows of six letters that it sorts without a fault"),
+}
+"""Quantity in the files that ship with the program -> what was measured."""
+_AT_A_PLACE = Phrase("the mean loss at this place in 64 pieces of a book that it was not trained on")
 
 
-def columns_of(curves: Curves, name: str) -> tuple[str, ...]:
-    """The columns from which a column is computed, if the file has them."""
-    if name.startswith("best "):
-        own = re.compile(re.escape(name.removeprefix("best ")) + r" L\d+H\d+")
-        return tuple(other for other in curves.values if own.fullmatch(other))
-    if name == "in-context score":
-        spans = {int(m[1]): other for other in curves.values if (m := _SPAN.fullmatch(other))}
-        return tuple(spans[start] for start in sorted(spans, reverse=True)) if len(spans) == 2 else ()
-    return ()
-
-
-def _rule(name: str) -> tuple[str, str, Callable[[Array], float]]:
+def _rule(column: Column) -> tuple[str, str, Callable[[Array], float]]:
     """How a column is computed from others: the formula in words, the sign between numbers, and the function."""
-    if name.startswith("best "):
+    if column.best:
         return Phrase("the largest of the heads'"), ", ", lambda values: float(values.max())
     return Phrase("late − early"), " − ", lambda values: float(values[0] - values[1])
 
@@ -69,48 +51,50 @@ def _rule(name: str) -> tuple[str, str, Callable[[Array], float]]:
 
 def curve_readout(training: Training, curves: Curves, cell: Cell) -> Readout:
     """What is shown about a measurement under the pointer. Raises ModelError if there is none."""
-    name, row = _measured(curves, cell)
+    measured, row = _measured(curves, cell)
     step = int(curves.steps[row])
     place = Phrase("{1}; measured during training", after_steps(step))
-    return Readout(number(float(curves.values[name][row])), name, place, meaning=_meaning(training, name))
+    value = float(curves.values[measured.name][row])
+    return Readout(number(value), measured.name, place, meaning=_meaning(training, measured))
 
 
-def _measured(curves: Curves, cell: Cell) -> tuple[str, int]:
-    names = tuple(curves.values)
-    inside = len(cell.index) == 2 and 0 <= cell.index[0] < len(names) and 0 <= cell.index[1] < len(curves.steps)
-    if not inside or not np.isfinite(curves.values[names[cell.index[0]]][cell.index[1]]):
-        shape = f"{len(names)} columns of {len(curves.steps)} steps"
+def _measured(curves: Curves, cell: Cell) -> tuple[Column, int]:
+    columns = curves.columns
+    inside = len(cell.index) == 2 and 0 <= cell.index[0] < len(columns) and 0 <= cell.index[1] < len(curves.steps)
+    if not inside or not np.isfinite(curves.values[columns[cell.index[0]].name][cell.index[1]]):
+        shape = f"{len(columns)} columns of {len(curves.steps)} steps"
         raise ModelError(f"There is no {cell.name}{list(cell.index)}; the file of curves has {shape}.")
-    return names[cell.index[0]], cell.index[1]
+    return columns[cell.index[0]], cell.index[1]
 
 
-def _meaning(training: Training, name: str) -> str:
+def _meaning(training: Training, measured: Column) -> str:
     """What a column of a shipped file measures; "" for other files, of whose columns only the names are known."""
     if training.home.resolve() not in bundled_models().values():
         return ""
-    return next((words for pattern, words in _MEANINGS if re.fullmatch(pattern, name)), "")
+    at_a_place = measured.quantity == "loss" and (measured.token is not None or measured.span is not None)
+    return _AT_A_PLACE if at_a_place else _MEANINGS.get(measured.quantity, "")
 
 
 def curve_view(training: Training, curves: Curves, cell: Cell) -> View:
     """The view of an opened measurement: what it is, its row in the file, and the numbers that it is computed from."""
-    name, row = _measured(curves, cell)
+    measured, row = _measured(curves, cell)
+    name = measured.name
     value, step = float(curves.values[name][row]), int(curves.steps[row])
-    names = tuple(curves.values)
-    parts = [part for part in columns_of(curves, name) if np.isfinite(curves.values[part][row])]
-    values = np.array([curves.values[part][row] for part in parts])
-    whole = bool(parts) and parts == list(columns_of(curves, name))
+    parts = parts_of(measured, curves.columns)
+    values = np.array([curves.values[part.name][row] for part in parts])
+    whole = bool(parts) and bool(np.isfinite(values).all())
     lines: list[Line] = []
     bars: tuple[Bar, ...] = ()
     # otherwise the name means something else in this file
-    if whole and abs(_rule(name)[2](values) - value) <= _ROUNDED:
-        words, sign, compute = _rule(name)
+    if whole and abs(_rule(measured)[2](values) - value) <= _ROUNDED:
+        words, sign, compute = _rule(measured)
         shown = sign.join(number(float(v)) for v in values)
         made = f"{shown} → {number(compute(values))}"
         rounded = number(compute(values)) != number(value)
         remark = Phrase("{1}; each number in the file is rounded", made) if rounded else made
         lines.append(Line(Phrase("made of"), words, remark))
         bars = tuple(
-            Bar(part, float(v), number(float(v)), source=(CURVE, (names.index(part), row)))
+            Bar(part.name, float(v), number(float(v)), source=(CURVE, (curves.columns.index(part), row)))
             for part, v in zip(parts, values, strict=True)
         )
     place = Phrase("{1}, the row of step {2}, column {3}", CURVES, Count(step), f"“{name}”")
@@ -119,7 +103,7 @@ def curve_view(training: Training, curves: Curves, cell: Cell) -> View:
     panels: tuple[TextPanel | BarsPanel, ...] = (TextPanel(lines=tuple(lines)),)
     if bars:
         panels += (BarsPanel(title=Phrase("Made of"), hint=Phrase("click one to open it"), bars=bars),)
-    meaning = _meaning(training, name)
+    meaning = _meaning(training, measured)
     lead = Sentences(Phrase("{1}.", Capital(meaning)), _READ) if meaning else _READ
     return View(Phrase("{1} {2} = {3}", Capital(name), after_steps(step), number(value)), lead, column(*panels))
 
