@@ -56,9 +56,8 @@ class Appearance(QObject):
         scale, tight = self.scale, is_tight(self.scale, frame.height())
         self._fitted = scale, tight
         frame.setStyleSheet(looks.style_sheet(self.theme, scale, tight=tight))
-        for bar in (frame.top_bar, frame.chips, frame.scrubber, frame.probabilities):
+        for bar in (frame.top_bar, frame.prompt, frame.chips, frame.scrubber, frame.probabilities):
             bar.set_tight(tight)
-        frame.prompt.refit()
         frame.notice.set_scale(scale)
         frame.probabilities.set_scale(scale)
         frame.splitter.set_scale(scale)

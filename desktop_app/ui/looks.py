@@ -42,7 +42,7 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
     def icon(name: str) -> str:
         return resource("icons", f"{name}.png").as_posix()
 
-    button, line, field, slider = (14, 18, 0, 18) if tight else (18, 22, 2, 22)
+    button, line, field, slider, tab = (14, 18, 0, 18, 2) if tight else (18, 22, 2, 22, 6)
     hover = mix(theme.accent, theme.panel, 0.10)
     return f"""
     * {{ font-family: "{SANS}"; font-size: {px(13)}; }}
@@ -96,7 +96,7 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
     QToolButton::menu-indicator {{ image: none; width: 0; }}
     QTabWidget::pane {{ border: none; border-top: 1px solid {theme.line}; }}
     QTabBar {{ qproperty-drawBase: 0; background: transparent; }}
-    QTabBar::tab {{ background: transparent; color: {theme.dim}; padding: {px(6)} {px(2)}; margin-right: {px(16)};
+    QTabBar::tab {{ background: transparent; color: {theme.dim}; padding: {px(tab)} {px(2)}; margin-right: {px(16)};
                     border: none; border-bottom: 2px solid transparent; }}
     QTabBar::tab:selected {{ color: {theme.ink}; font-weight: 600; border-bottom: 2px solid {theme.accent}; }}
     QSlider::groove:horizontal {{ height: {px(4)}; background: {theme.line}; border-radius: {px(2)}; }}

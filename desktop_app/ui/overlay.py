@@ -1,16 +1,17 @@
 """What is drawn over an unchanged picture: highlighted cells, the pointed cell and its words, the spotlight."""
 
 from PySide6.QtCore import QLineF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QTransform
 
 from desktop_app.core.opening.cells import Region
 from desktop_app.core.opening.describe import Readout
-from desktop_app.figures.marks import Cells, Page, Rect
+from desktop_app.figures.marks import Cells, Page, Rect, Words
 from desktop_app.ui import fonts
 from desktop_app.ui.painting import draw_marks, rectangle
 
 _RING, _DIM = 6.0, 0.72
 _CARD_GAP = 12.0
+_NEAR = 16.0  # how far from a picture its labels begin, at most
 
 
 def card_place(cell: QRectF, w: float, h: float, seen: QRectF) -> tuple[float, float]:
@@ -36,7 +37,7 @@ class Overlay:
         self._painter, self._page, self._seen = painter, page, seen
 
     def dim_rest(self, cells: Cells, row: int, column: int) -> None:
-        """Ring a cell and dim all but its row and its column."""
+        """Ring a cell and dim all but its row and its column up to it, with their labels."""
         painter, seen = self._painter, self._seen
         place = rectangle(cells.place(row, column))
         rest = QPainterPath()
@@ -45,14 +46,34 @@ class Overlay:
         ring = _RING * self._page.scale
         kept.addRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
         if cells.stride is None and cells.rows > 1:
-            kept.addRect(QRectF(seen.left(), place.top(), place.left() - seen.left(), place.height()))
-            kept.addRect(QRectF(place.left(), seen.top(), place.width(), place.top() - seen.top()))
+            box = rectangle(cells.rect)
+            kept.addRect(QRectF(box.left(), place.top(), place.left() - box.left(), place.height()))
+            kept.addRect(QRectF(place.left(), box.top(), place.width(), place.top() - box.top()))
+            for label in self._labels(box, place):
+                kept = kept.united(label)
         shade = QColor(self._page.theme.background)
         shade.setAlphaF(_DIM)
         painter.fillPath(rest.subtracted(kept), shade)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(self._page.theme.accent), ring / 2))
         painter.drawRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
+
+    def _labels(self, box: QRectF, place: QRectF) -> list[QPainterPath]:
+        """The words beside a cell's row and over its column in the picture that fills `box`."""
+        page, near, found = self._page, self._page.u(_NEAR), []
+        for mark in page.marks:
+            if not isinstance(mark, Words):
+                continue
+            beside = mark.align == "right" and box.left() - near < mark.x <= box.left()
+            above = box.top() - near < mark.y <= box.top() and place.left() <= mark.x <= place.right()
+            if above or (beside and place.top() <= mark.y <= place.bottom()):
+                wide = page.measure(mark.text, mark.size, mono=mark.mono, bold=mark.bold)
+                left = {"left": 0.0, "center": -wide / 2, "right": -wide}[mark.align]
+                words = QPainterPath()
+                words.addRect(QRectF(left, -0.7 * mark.size, wide, 1.4 * mark.size))
+                turn = QTransform().translate(mark.x, mark.y).rotate(-mark.angle)
+                found.append(turn.map(words))
+        return found
 
     def light(self, marked: Region | None, lit: tuple[list[Rect], list[Rect]]) -> None:
         """Outline the opened cell, what the pointed one was computed from, and what that feeds."""

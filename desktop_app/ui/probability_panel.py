@@ -128,6 +128,7 @@ class ProbabilityPanel(QWidget):
         assert layout is not None
         layout.setContentsMargins(16, 6 if tight else 12, 16, 4 if tight else 8)
         layout.setSpacing(4 if tight else 8)
+        self.controls.set_tight(tight)
 
     def show_controls(self, *, on: bool) -> None:
         """Show the sliders, or their settings in one line."""

@@ -3,13 +3,14 @@
 import math
 import re
 
-from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontInfo,
     QFontMetrics,
     QKeyEvent,
     QKeySequence,
+    QPaintEvent,
     QResizeEvent,
     QTextCharFormat,
     QTextCursor,
@@ -19,7 +20,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 from desktop_app.ui.pieces import PARAGRAPH, back_from_end, cut_block, insert, joined, over_a_cut, pieces
 
 _LINE = "\u2028"
-_MOST_LINES = 4
+_MOST_LINES, _MOST_TIGHT = 4, 2  # in a low window, the bars need the room
 _AROUND = 14 / 15  # padding and frame above and below the lines, as a share of the type size
 # A text document turns a carriage return and four more characters into a new line, and Qt drops a byte order mark in
 # front. The document therefore has one of Unicode's noncharacters, which are meant for internal use, in place of each;
@@ -59,6 +60,7 @@ class PromptEditor(QPlainTextEdit):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._ours = False
         self._cut = False  # whether a line of the document may be in pieces
+        self._tight = False
         self.textChanged.connect(self._on_change)
         self.document().documentLayout().documentSizeChanged.connect(self._grow)
 
@@ -159,7 +161,8 @@ class PromptEditor(QPlainTextEdit):
         super().keyPressEvent(event)
 
     def _height(self) -> int:
-        lines = max(1, min(_MOST_LINES, int(self.document().size().height())))
+        most = _MOST_TIGHT if self._tight else _MOST_LINES
+        lines = max(1, min(most, int(self.document().size().height())))
         line = QFontMetrics(self.font()).lineSpacing()
         around = _AROUND * QFontInfo(self.font()).pixelSize()  # padding and frame grow with the type
         return math.ceil(lines * line + 2 * self.document().documentMargin() + around)
@@ -174,6 +177,24 @@ class PromptEditor(QPlainTextEdit):
     def sizeHint(self) -> QSize:
         return QSize(400, self._height())
 
-    def refit(self) -> None:
-        """Adjust the height after a change of the type size."""
+    def set_tight(self, tight: bool) -> None:
+        """Show fewer lines of a long text; also adjusts the height after a change of the type size."""
+        self._tight = tight
         self._grow()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        # The padding below the last line would show the upper part of the line after it.
+        whole = QRect(0, 0, self.viewport().width(), self._whole_lines())
+        super().paintEvent(QPaintEvent(event.rect().intersected(whole)))
+
+    def _whole_lines(self) -> int:
+        """The height of the viewport down to the first line that is not wholly inside."""
+        bottom = self.viewport().height()
+        block, offset = self.firstVisibleBlock(), self.contentOffset()
+        while block.isValid() and (top := self.blockBoundingGeometry(block).translated(offset).top()) < bottom:
+            for n in range(block.layout().lineCount()):
+                line = block.layout().lineAt(n)
+                if top + line.y() > 0 and top + line.y() + line.height() > bottom:
+                    return math.ceil(top + line.y())
+            block = block.next()
+        return bottom

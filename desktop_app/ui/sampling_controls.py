@@ -24,6 +24,7 @@ from desktop_app.gpt2.sampling import MAX_SEED, MAX_TEMPERATURE, MAX_TOP_K, MIN_
 Field = TypeVar("Field", bound=QAbstractSpinBox)
 
 _TICKS = 1000
+_GAP, _TIGHT_GAP = 6, 2  # between the rows
 _LOW, _HIGH = 0.1, 5.0  # the slider's range of temperatures; the field beside it goes further
 
 
@@ -72,7 +73,8 @@ class SamplingControls(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(10)
-        grid.setVerticalSpacing(6)
+        grid.setVerticalSpacing(_GAP)
+        self._grid = grid
         self.temperature, self._temperature = self._line(
             grid, 0, "Temperature", self._number(2, MIN_TEMPERATURE, MAX_TEMPERATURE, 0.05)
         )
@@ -108,6 +110,10 @@ class SamplingControls(QWidget):
         last.addWidget(self.seed)
         last.addWidget(self.reseed)
         grid.addLayout(last, 3, 0, 1, 3)
+
+    def set_tight(self, tight: bool) -> None:
+        """Move the rows closer together."""
+        self._grid.setVerticalSpacing(_TIGHT_GAP if tight else _GAP)
 
     def _number(self, decimals: int, low: float, high: float, step: float) -> QDoubleSpinBox:
         field = QDoubleSpinBox()

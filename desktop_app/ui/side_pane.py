@@ -8,8 +8,8 @@ from desktop_app.ui.probability_panel import ProbabilityPanel
 from desktop_app.ui.side_tabs import SideTabs
 
 _BARS = 8
-_WORDS = 140
-"""Pixels at the default type size: five lines with a formula, and the names of the tabs."""
+_WORDS = 158
+"""Pixels at the default type size: five lines, a formula of two, and the names of the tabs."""
 _MOST_WORDS = 230
 
 

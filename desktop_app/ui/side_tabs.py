@@ -10,6 +10,7 @@ from desktop_app.core.opening.describe import Readout
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 
+_CLOSE = "margin-top: 6px; margin-bottom: 6px"
 _KEPT = 64  # laid-out pages; on some steps their layout takes most of the time
 
 
@@ -42,8 +43,9 @@ class SideTabs(QTabWidget):
     def show_step(self, scene: Scene, step: Step) -> None:
         """Show the words of a step, its formula, and its tensors with their shapes."""
         text = step.text
-        formula = f'<p style="font-size: large"><i>{text.formula}</i></p>'
-        self._write(self.explain, f"<p>{escape(text.explain)}</p>{formula}<p>{_shapes(scene, step)}</p>")
+        formula = f'<p style="font-size: large; {_CLOSE}"><i>{text.formula}</i></p>'
+        words, shapes = f'<p style="{_CLOSE}">{escape(text.explain)}</p>', f"<p>{_shapes(scene, step)}</p>"
+        self._write(self.explain, words + formula + shapes)
 
     def show_readout(self, readout: Readout | None) -> None:
         """Show one number: its value, tensor, place, formula, and what it is computed from."""

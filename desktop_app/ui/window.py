@@ -223,11 +223,13 @@ class Window(Frame):
         self._show_again()
 
     def _step_back(self) -> bool:
-        """Do what Esc does during a lecture before it ends the lecture: leave a panel, or close the inspector.
+        """Do what Esc does during a lecture before it ends: leave the cell cursor or a panel, or close the inspector.
 
         Returns whether there was anything to leave or close.
         """
-        if self.canvas.focused is not None:
+        if self.canvas.has_cursor:
+            self.canvas.leave_cursor()
+        elif self.canvas.focused is not None:
             self.canvas.focus_panel(None)
         elif self.controller.path:
             self.controller.open_path(())

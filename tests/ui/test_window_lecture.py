@@ -1,10 +1,13 @@
 """Lecture mode and layout: the picture alone, a presenter's keys, and parts that fold in a small window."""
 
+import math
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
 from desktop_app.core.examples import examples
+from desktop_app.figures.marks import Words
 from tests.ui.driver import CTRL, pixels
 
 KEY = Qt.Key
@@ -92,6 +95,10 @@ def test_esc_takes_one_thing_back_at_a_time(lecture):
     assert window.canvas.focused is None and lecture.c.path
     lecture.press(KEY.Key_Escape)
     assert not lecture.c.path and window.isFullScreen()
+    lecture.press(KEY.Key_Return, widget=window.canvas)
+    assert window.canvas.has_cursor
+    lecture.press(KEY.Key_Escape)
+    assert not window.canvas.has_cursor and window.isFullScreen()
     lecture.press(KEY.Key_Escape)
     assert not window.isFullScreen()
 
@@ -123,6 +130,39 @@ def test_the_pointer_dims_all_but_its_cell(lecture):
     ground = plain[1, 1]
     ink = np.abs(plain - ground).sum(-1) > 300
     assert np.abs(lit - ground).sum(-1)[ink].mean() < 0.6 * np.abs(plain - ground).sum(-1)[ink].mean()
+
+
+def test_the_pointer_lights_the_labels_of_its_cell_and_no_other_words(open_desk, bundled):
+    """The ring is near the bottom; straight above it are the titles of the panel and of the view."""
+    desk = open_desk(bundled, TWENTY)
+    desk.go("blocks.1.attn.pattern")
+    desk.press(KEY.Key_F11, widget=desk.window.canvas)
+    desk.settle()
+    canvas = desk.window.canvas
+    cells = max((c for c in canvas.page.cells if c.source), key=lambda c: c.rect.w)
+    row, column = cells.rows - 2, 4
+    place = cells.place(row, column)
+    desk.hover_canvas(place.x + place.w / 2, place.y + place.h / 2)
+    canvas.set_readout(None)
+    lit = pixels(canvas).astype(int)
+    canvas.set_spotlight(False)
+    plain = pixels(canvas).astype(int)
+    own = {desk.scene.labels[column], desk.scene.labels[row]}
+    lit_words = []
+    for mark in canvas.page.marks:
+        if isinstance(mark, Words) and mark.text.strip() and not place.holds(mark.x, mark.y):
+            left = {"left": 0, "center": -0.5, "right": -1}[mark.align]
+            wide = canvas.page.measure(mark.text, mark.size, mono=mark.mono, bold=mark.bold)
+            ends = [(left + share) * wide for share in (0.1, 0.9)]
+            turn = math.radians(mark.angle)
+            xs = sorted(canvas.origin.x() + mark.x + end * math.cos(turn) for end in ends)
+            ys = sorted(canvas.origin.y() + mark.y - end * math.sin(turn) for end in ends)
+            box = slice(int(ys[0]) - 3, int(ys[1]) + 3), slice(int(xs[0]), int(xs[1]) + 1)
+            ink = np.abs(plain[box] - plain[2, 2]).sum(-1) > 150
+            if ink.any() and (lit[box] == plain[box]).all(-1)[ink].mean() > 0.2:
+                lit_words.append(mark.text)
+    assert own <= set(lit_words)
+    assert not [words for words in lit_words if words not in desk.scene.labels], "titles are dimmed"
 
 
 def test_an_examples_sentence_stays_with_its_place_and_covers_nothing(open_desk, bundled):
@@ -182,6 +222,17 @@ def test_a_projectors_screen_has_bars_words_and_a_picture_of_a_size(open_desk, b
     (grid,) = (r for p, r in canvas.page.panels if getattr(p, "head", None) is not None and not p.small)
     assert grid.w * grid.h >= 0.45 * canvas.viewport().width() * canvas.viewport().height()
     assert grid.y + grid.h + canvas.origin.y() <= canvas.viewport().height()
+
+
+@pytest.mark.parametrize("times", [1, 11])
+def test_a_projectors_screen_has_eight_bars_and_whole_formulas_whatever_the_prompts_length(open_desk, bundled, times):
+    desk = open_desk(bundled, " ".join([TWENTY] * times), size=(1280, 720))
+    bars, page = desk.window.probabilities.bars, desk.window.tabs.explain
+    for step in (step for step in desk.c.steps if step.layer in (None, 1)):
+        desk.go(step.key)
+        layout, formula = page.document().documentLayout(), page.document().begin().next()
+        assert formula.text() and layout.blockBoundingRect(formula).bottom() <= page.viewport().height(), step.key
+    assert len(bars.panel.bars) >= 8 and bars.verticalScrollBar().maximum() == 0
 
 
 def test_type_and_picture_grow_with_the_window(open_desk, bundled):

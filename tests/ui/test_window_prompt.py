@@ -5,9 +5,10 @@ import threading
 from dataclasses import replace
 from operator import attrgetter
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QKeySequence, QTextCursor
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
@@ -97,7 +98,24 @@ def test_enter_is_a_new_line(desk):
     assert desk.scene.trace.ids == desk.scene.tokenizer.encode("ab\nc\n\n").ids
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (1500, 900)])
+def test_a_long_text_shows_whole_lines_only(desk, size):
+    desk.window.resize(*size)
+    desk.write("bp " * 400)
+    prompt = desk.window.prompt
+    line = prompt.fontMetrics().lineSpacing()
+    for cursor in (QTextCursor.MoveOperation.Start, QTextCursor.MoveOperation.End):
+        prompt.moveCursor(cursor)
+        desk.settle()
+        shown = pixels(prompt.viewport())[:, 12 : prompt.fontMetrics().horizontalAdvance("bp bp bp")]
+        inked = (np.abs(shown.astype(int) - shown[0, 0]).sum(-1) > 100).any(1)
+        starts, ends = (np.flatnonzero(np.diff(inked.astype(int)) == way) for way in (1, -1))
+        assert 2 <= len(ends) <= 4 and len(starts) == len(ends), "a line is cut at the bottom"
+        assert len(set(ends - starts)) == 1 and (ends - starts).max() <= line
+
+
 def test_the_editor_grows_with_its_lines_up_to_a_few(desk):
+    desk.window.resize(1280, 900)
     desk.write("one")
     low = desk.window.prompt.height()
     desk.write("one\ntwo\nthree")
