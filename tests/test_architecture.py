@@ -118,6 +118,25 @@ def test_the_workflow_can_be_read_and_runs_what_is_in_the_tree():
     assert len(named) > 5 and all((ROOT / name).exists() for name in named)
 
 
+def test_the_files_for_the_host_can_be_read_and_name_what_is_in_the_tree():
+    """GitHub skips a form or a list of updates that it cannot read, and says so to nobody."""
+    github = ROOT / ".github"
+    updates = yaml.safe_load((github / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    assert [update["package-ecosystem"] for update in updates] == ["github-actions", "pip"]
+    assert all((ROOT / update["directory"].strip("/")).is_dir() and update["schedule"] for update in updates)
+    forms = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in github.glob("ISSUE_TEMPLATE/*.yml")]
+    forms = [form for form in forms if "body" in form]
+    assert len(forms) == 2
+    for form in forms:
+        assert form["name"] and form["description"]
+        fields = [part for part in form["body"] if part["type"] != "markdown"]
+        assert len({part["id"] for part in fields}) == len(fields) and all(
+            part["attributes"]["label"] for part in fields
+        )
+        text = str(form)
+        assert all((ROOT / name).is_file() for name in re.findall(r"docs/[A-Z_]+\.md", text))
+
+
 @pytest.mark.parametrize("path", [".ci/run", ".github/workflows/check.yml"])
 def test_ci_installs_what_is_locked_with_hashes_and_the_programs_own_wheel(path):
     text = re.sub(r"\\\n\s*", "", (ROOT / path).read_text(encoding="utf-8"))
