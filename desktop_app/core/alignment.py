@@ -3,19 +3,19 @@
 from difflib import SequenceMatcher
 
 Alignment = tuple[int | None, ...]
-"""For each position of a text the corresponding one of the other text; None where there is none."""
+"""For each position of a text, the corresponding position of the other text; None where there is none."""
 
 TOKENS, START, END = "tokens", "start", "end"
 RULES = {TOKENS: "by matching tokens", START: "from the first token on", END: "from the last token back"}
-"""Rules for aligning texts of different lengths -> the words for each."""
+"""Rule for aligning texts of different lengths -> its description."""
 
 
 def aligned(ids: tuple[int, ...], others: tuple[int, ...], rule: str = TOKENS) -> Alignment:
     """The positions of `others` that correspond to those of `ids`.
 
-    Texts of equal length are aligned position by position. The rule TOKENS matches the longest runs of tokens that
-    both share, and the differing tokens between these runs from their end backwards, so that names of several tokens
-    are aligned at their last token.
+    Texts of equal length are aligned position by position. The rule TOKENS matches the longest runs of tokens that both
+    texts share. The differing tokens between these runs are matched from their ends backwards, so that names of several
+    tokens are aligned at their last token.
     """
     mine, theirs = len(ids), len(others)
     if mine == theirs or rule == START:

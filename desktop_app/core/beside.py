@@ -1,4 +1,4 @@
-"""A second model to compare with the open one: which models qualify, opening it, and passes of both over one text."""
+"""A second model to compare with the open one: which models qualify, how it is opened, and passes of both."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ _SHAPE = {
 
 
 def why_not(model: Model, guest: Model) -> str:
-    """Why `guest` cannot be compared with `model`, in a sentence; "" if it can.
+    """A sentence that says why `guest` cannot be compared with `model`; "" if it can.
 
-    Both must split texts into the same tokens, and have the same number of blocks, heads and neurons and the same
-    width: otherwise nothing in one corresponds to anything in the other.
+    Both must split texts into the same tokens, and have the same width and the same numbers of blocks, heads and
+    neurons: otherwise nothing in one model corresponds to anything in the other.
     """
     for name, words in _SHAPE.items():
         ours, theirs = (_size(own.config, name) for own in (model, guest))
@@ -40,7 +40,7 @@ def _size(config: Config, name: str) -> int:
 
 
 def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: bool = True) -> Model:
-    """The model in `folder`, to be compared with `model`; `model` itself if `folder` is its own.
+    """The model in `folder`, for comparison with `model`; `model` itself if the folder is its own.
 
     Raises ModelError if the two cannot be compared, and whatever `open_model` raises.
     """
@@ -53,9 +53,9 @@ def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: b
 
 
 def passes_of(model: Model, asked: Asked, *, text: bool = True, stop: Stop | None = None) -> Passes:
-    """The requested passes, including that of the second model, which is opened for it.
+    """The requested passes, including that of the second model, which is opened for this.
 
-    Raises LogitscopeError, and Cancelled when `stop` is set.
+    Raises LogitscopeError, and Cancelled on a stop.
     """
     guest = open_beside(model, Path(asked.beside), stop, text=text) if asked.beside else None
     return compute_passes(model.engine, model.tokenizer, asked, stop=stop, guest=guest)

@@ -1,4 +1,4 @@
-"""Finds the project's data, `models/` and `resources/`, in a checkout and in an installed wheel alike."""
+"""Finds the project's data, `models/` and `resources/`, in a checkout and in an installed wheel."""
 
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ def resource(*parts: str) -> Path:
 
 
 def bundled_models() -> dict[str, Path]:
-    """The models that came with the program: name -> folder, sorted by name; only folders with a config.json count.
+    """The models that ship with the program: name -> folder, sorted by name; only folders with a config.json count.
 
     Raises:
         LogitscopeError: the folder of models is missing.
@@ -67,8 +67,8 @@ def program() -> str:
 
 
 def _folder(name: str) -> Path:
-    """`models` or `resources`: inside the package if it was installed, else next to it."""
-    # Inside the package comes first: next to an installed package are all the others in site-packages.
+    """`models` or `resources`: inside the package if it is installed, else next to it."""
+    # Inside the package is tried first, because next to an installed package are all the others in site-packages.
     for path in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if path.is_dir():
             return path

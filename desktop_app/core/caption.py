@@ -1,4 +1,4 @@
-"""The caption of a figure, written from the state: prompt, model, step and settings."""
+"""The caption of a figure, composed from the state: prompt, model, step and settings."""
 
 from desktop_app.core.compare import badge_of, mode_of
 from desktop_app.core.opening.cells import Cell
@@ -18,9 +18,9 @@ def caption(
     tokens: tuple[int, int] | None = None,
     cell: Cell | None = None,
 ) -> str:
-    """One line: text, tokens, model, changes; then block, `heads`, sampling and `tokens` if the step has them.
+    """One line: text, tokens, model, changes; then block, `heads`, sampling and `tokens`, if the step depends on them.
 
-    Of an opened `cell`, the head is the cell's own.
+    For an opened `cell`, the head is that of the cell.
     """
     words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
@@ -53,7 +53,7 @@ def tokens_words(count: int) -> str:
 
 
 def changes_of(scene: Scene) -> list[str]:
-    """What distinguishes the figure from one of a plain pass: the edits, and the other prompt or model."""
+    """How the figure differs from one of a plain pass: the edits, and the other prompt or model."""
     parts: list[str] = []
     if changes := scene.trace.run.changes:
         said = badge_of(scene) if BEFORE in mode_of(scene).shows else Phrase("edited")
@@ -70,7 +70,7 @@ def changes_of(scene: Scene) -> list[str]:
 
 
 def _seen(text: str) -> str:
-    """The text with escapes for characters that are invisible, or would reorder the rest."""
+    """The text with escapes for characters that are invisible or would reorder the text."""
     return "".join(c if c == " " or is_visible(c) else f"\\u{{{ord(c):x}}}" for c in text)
 
 

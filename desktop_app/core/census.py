@@ -1,6 +1,6 @@
-"""A model's parameters counted by family of matrix (embedding, query, MLP up ...), next to GPT-2's sizes and GPT-3.
+"""A model's parameters counted by family of matrices (embedding, query, MLP up ...), with GPT-2's sizes and GPT-3's.
 
-A bias counts with its matrix. A tied unembedding counts once, as the embedding.
+A bias belongs to the family of its matrix. A tied unembedding counts once, as the embedding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ ATTENTION = (QUERY, KEY, VALUE, OUTPUT)
 MLP = (MLP_UP, MLP_DOWN)
 EMBEDDINGS = (EMBEDDING, POSITION, UNEMBEDDING)
 
-# The last part of a weight's name -> its family; W_QKV and b_QKV are three families in one.
+# The last part of a weight's name -> its family. W_QKV and b_QKV consist of three families.
 _FAMILY = {
     "W_E": EMBEDDING,
     "W_pos": POSITION,
@@ -39,7 +39,7 @@ _FAMILY = {
 
 @dataclass(frozen=True)
 class Family:
-    """One family: its number of parameters, their share of all, and how many of them are biases."""
+    """One family: its number of parameters, its fraction of all parameters, and how many of them are biases."""
 
     name: str
     count: int
@@ -49,7 +49,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Census:
-    """The parameters of one model. `blocks` is how many are in the blocks; `note` says what was not counted, if any."""
+    """The parameters of one model. `blocks` is the number in the blocks; `note` says what was not counted, if any."""
 
     name: str
     rows: tuple[Family, ...]
@@ -66,11 +66,11 @@ class Census:
         return sum(row.count for row in self.rows if row.name in families)
 
     def of_blocks(self, *families: str) -> float:
-        """The share of some families in the blocks' parameters."""
+        """The fraction of the blocks' parameters that belongs to some families."""
         return self.count(*families) / self.blocks
 
     def of_all(self, *families: str) -> float:
-        """The share of some families in all parameters."""
+        """The fraction of all parameters that belongs to some families."""
         return self.count(*families) / self.total
 
 
@@ -95,7 +95,7 @@ def _made(name: str, counts: Mapping[str, int], blocks: int, biases: Mapping[str
 
 
 def gpt2_sizes() -> dict[str, Config]:
-    """The four published sizes, by title: OpenAI's own entries in the catalogue of models."""
+    """The configs of the four published sizes by title: the repositories of OpenAI in the catalogue of models."""
     return {row.title: row.config for row in hub_entries() if row.repository.startswith("openai-community/")}
 
 
@@ -121,7 +121,7 @@ def references() -> tuple[Census, ...]:
 
 
 def as_table(models: Sequence[Census]) -> list[list[str]]:
-    """Rows of cells: the models' names, a row for each family, the totals, and the totals of attention and MLP."""
+    """A table: a header with the models' names, a row per family, the totals, and those of attention and of MLPs."""
     lines = [["", *(model.name for model in models)]]
     for family in FAMILIES:
         counts = [{row.name: f"{row.count:,}" for row in model.rows} for model in models]

@@ -1,6 +1,6 @@
 """The edits of a state: add them, switch them on or off, change their positions or strength, remove them.
 
-Functions that take a state return the new one.
+Functions that take a state return the new state.
 """
 
 from dataclasses import replace
@@ -14,19 +14,19 @@ from desktop_app.gpt2.tensors import tensor_table
 
 
 def with_edits(state: State, *texts: str) -> State:
-    """The state with these edits added; one that the state already has is switched on."""
+    """The state with these edits added; an edit that the state has already is switched on."""
     edits = tuple(replace(change, on=True) if change.text in texts else change for change in state.edits)
     known = {change.text for change in edits}
     return replace(state, edits=(*edits, *(Change(text) for text in dict.fromkeys(texts) if text not in known)))
 
 
 def switched(state: State, at: int) -> State:
-    """The state with one edit switched off, or on again."""
+    """The state with one edit switched off or, if it was off, on."""
     return _with(state, at, replace(state.edits[at], on=not state.edits[at].on))
 
 
 def all_switched(state: State) -> State:
-    """The state with every edit off, or every edit on if all are off."""
+    """The state with every edit switched off or, if all are off, on."""
     on = not any(change.on for change in state.edits)
     return replace(state, edits=tuple(replace(change, on=on) for change in state.edits))
 
@@ -37,7 +37,7 @@ def removed(state: State, at: int) -> State:
 
 
 def rewritten(state: State, at: int, text: str) -> State:
-    """The state with another text for one edit."""
+    """The state with the text of one edit replaced."""
     return _with(state, at, replace(state.edits[at], text=text))
 
 
@@ -48,7 +48,7 @@ def is_everywhere(text: str, config: Config, positions: int) -> bool:
 
 
 def at_positions(text: str, config: Config, positions: int, position: int | None) -> str:
-    """The text of an edit, changed to apply to one position, or to all if None. Raises ModelError if it is no edit."""
+    """The text of an edit, changed so that it applies to one position, or to all if None. Raises ModelError."""
     edit, _ = read_edit(text, config, positions)
     where = [span_words(span) for span in edit.where]
     where[tensor_table(config)[edit.site].spec.row_axis] = ":" if position is None else str(position)
@@ -58,17 +58,17 @@ def at_positions(text: str, config: Config, positions: int, position: int | None
 
 
 def weighed(state: State, at: int, strength: float) -> State:
-    """The state with another strength for an edit that has one."""
+    """The state with the strength of an edit replaced."""
     return rewritten(state, at, with_strength(state.edits[at].text, strength))
 
 
 def beside(state: State, text: str) -> State:
-    """The state with another prompt to compare with, or without one; the view option `compare` is adapted."""
+    """The state with another prompt to compare with, or with none; the view option `compare` is adjusted."""
     return _compared(replace(state, other=text), there=bool(text))
 
 
 def beside_model(state: State, folder: str) -> State:
-    """The state with another model to compare with, or without one; the view option `compare` is adapted."""
+    """The state with another model to compare with, or with none; the view option `compare` is adjusted."""
     return _compared(replace(state, beside=folder), there=bool(folder))
 
 
@@ -80,7 +80,7 @@ def _compared(state: State, *, there: bool) -> State:
 
 
 def strength(state: State, at: int) -> float | None:
-    """The strength of an edit that adds a direction or scales; None for any other."""
+    """The strength of an edit that scales or adds a direction; None for any other edit."""
     return strength_of(state.edits[at].text)
 
 

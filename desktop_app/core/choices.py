@@ -1,6 +1,6 @@
-"""View options that take one of a few words: these words, and each option's command-line flag and help.
+"""View options with a fixed set of values: the values, and each option's command-line flag and help.
 
-This module imports nothing heavy, since the command line needs it to parse its arguments.
+This module imports only light modules, because the command line needs it to parse arguments.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from desktop_app.core.analysis.measures import MEASURES
 
 @dataclass(frozen=True)
 class Choice:
-    """The words that a field of `ViewOptions` may hold, the default first, and its flag without dashes."""
+    """The values that a field of `ViewOptions` may have, the default first, and its flag without dashes."""
 
     field: str
     words: tuple[str, ...]

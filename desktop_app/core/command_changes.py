@@ -1,4 +1,4 @@
-"""How commands change the state, where that is more than setting one option."""
+"""How commands change the state, where this is more than setting one option. Each function returns the new state."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def switch_edits(state: State, _model: Model) -> State:
 
 
 def keep_other(state: State, model: Model) -> State:
-    """Keep this text as the other prompt."""
+    """Make this text the other prompt."""
     return beside(state, full_text(state, model.tokenizer))
 
 
@@ -91,7 +91,7 @@ def most_active(state: State, _model: Model) -> State:
 
 
 def keep_ruler(state: State, _model: Model) -> State:
-    """Keep the typed direction, or stop keeping it."""
+    """Save the typed direction in the list or, if it is there, remove it."""
     text = state.view.direction.strip()
     if not text:
         return state
@@ -100,7 +100,7 @@ def keep_ruler(state: State, _model: Model) -> State:
 
 
 def map_text(state: State, _model: Model) -> State:
-    """Centre the token map on the text's selected token again."""
+    """Centre the token map on the token selected in the text."""
     return replace(with_option(state, "map_find", ""), map_token=None)
 
 
@@ -110,7 +110,7 @@ def map_whole(state: State, _model: Model) -> State:
 
 
 def next_ruler(state: State, _model: Model) -> State:
-    """Go to the next of the kept directions, and from the last to the first."""
+    """Go to the next of the saved directions, and from the last to the first."""
     if not state.rulers:
         return state
     text = state.view.direction.strip()
@@ -119,7 +119,7 @@ def next_ruler(state: State, _model: Model) -> State:
 
 
 def steer(state: State, model: Model) -> State:
-    """Add the typed direction, or the selected token's, to the residual stream at the input of the shown block.
+    """Add the typed direction, or the selected token's, to the residual stream at the input of the displayed block.
 
     Raises LogitscopeError if the typed text is not a direction, or if there is no token.
     """

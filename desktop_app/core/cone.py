@@ -1,4 +1,4 @@
-"""What the edits of a pass can have changed: steps from the first edited step on, at tokens from the first one on."""
+"""What the edits of a pass may have changed: steps from the first edited one on, at positions from the first one on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True)
 class Cone:
-    """The first step of the forward pass and the first position that can differ from the pass without edits."""
+    """The first step of the forward pass, and the first position, that may differ from the pass without edits."""
 
     step: int
     position: int
 
     def has(self, step: Step) -> bool:
-        """Whether a step of the forward pass can have changed."""
+        """Whether a step of the forward pass may have changed."""
         return step.index >= self.step
 
 
@@ -35,6 +35,6 @@ def cone_of(trace: Trace, steps: Sequence[Step]) -> Cone | None:
 
 
 def first_changed(trace: Trace) -> int:
-    """The first position that can have changed; 0 under any mask other than GPT-2's."""
+    """The first position that may have changed; 0 under any mask other than GPT-2's."""
     edits = trace.run.edits
     return first_of(edits, trace.config)[1] if edits and trace.run.mask == CAUSAL else 0

@@ -1,4 +1,4 @@
-"""Views with their numbers hidden, for guessing them: only the layout stays."""
+"""Views with their numbers hidden, so that they can be guessed: only the layout remains."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ from desktop_app.core.panels import (
 )
 
 HIDDEN = "?"
-"""The placeholder for a hidden number or word."""
+"""The text shown in place of a hidden number or word."""
 _NOTE = "covered"
 
 
@@ -38,7 +38,7 @@ def _blank(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bars(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
-    """Hidden bars. Bars are sorted, so their labels would give answers away and are hidden, too."""
+    """Hidden bars. Bars are sorted, so labels would give answers away and are hidden as well."""
     return (Bar(HIDDEN, 0.0, HIDDEN),) * len(bars)
 
 
@@ -74,11 +74,11 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
     TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
 }
-"""Kind of panel -> how to hide its numbers; panels of the text and of its tokens have none to hide."""
+"""Kind of panel -> the function that hides its numbers; panels of the text and of its tokens have none to hide."""
 
 
 def cover_panel(panel: AnyPanel) -> AnyPanel:
-    """The panel, of the same kind, with its numbers hidden: headings, axes and the text's own tokens stay."""
+    """The panel with its numbers hidden; headings, axes and the tokens of the text stay."""
     cover = _COVERS.get(type(panel))
     return panel if cover is None else cover(panel)
 

@@ -1,4 +1,4 @@
-"""Example prompts, from resources/examples.toml: each is a `Stop`, with claims that are tested on its model."""
+"""Example prompts from resources/examples.toml: each is a `Stop`, with claims that tests check on its model."""
 
 import tomllib
 from dataclasses import replace
@@ -21,19 +21,19 @@ def heads_by_role() -> Heads:
 
 @cache
 def examples() -> tuple[Stop, ...]:
-    """All examples; the very first start shows the first one."""
+    """All examples; the first start of the program shows the first one."""
     return tuple(
         read_stop(row, f"examples.toml: example {n}", heads_by_role()) for n, row in enumerate(_file()["example"], 1)
     )
 
 
 def sentence_at(state: State, folder: str) -> str:
-    """The example's sentence about the place that `state` shows, in the model in `folder`; "" anywhere else.
+    """The sentence of the example for the place that `state` shows, in the model in `folder`; "" anywhere else.
 
-    Sampling settings and the number of draws do not matter, since the sentence may ask to change them.
+    Sampling settings and the number of draws do not matter, because the sentence may ask to change them.
     """
     for example in examples():
-        if example.state.text != state.text:  # skips most examples quickly, since this runs for every frame
+        if example.state.text != state.text:  # excludes most examples quickly, because this runs for every frame
             continue
         opened = replace(open_in(example, state), draws=state.draws, sampling=state.sampling)
         if opened == state and str(bundled_models().get(example.model)) == folder:
@@ -42,13 +42,13 @@ def sentence_at(state: State, folder: str) -> str:
 
 
 def own_text(model: Model) -> str:
-    """A text that a model can encode: its own example's, another example's, or its first tokens; "" if none works."""
+    """A text that a model can encode: its own example, another example, or its first tokens; "" if none works."""
     own = [e for e in examples() if str(bundled_models().get(e.model)) == str(model.folder)]
     first = "".join(model.tokenizer.decode((i,)) for i in range(min(6, model.config.vocab_size)))
     for text in (*(e.state.text for e in own), *(e.state.text for e in examples()), first):
         try:
             model.engine.check_ids(model.tokenizer.encode(text).ids)
-        except LogitscopeError:  # try the next one
+        except LogitscopeError:  # the next text is tried
             continue
         if text:
             return text

@@ -1,4 +1,4 @@
-"""What a session file may contain for a field of the state: each kind reads one JSON value within its bounds."""
+"""What a session file may contain for each field of the state: every kind reads and checks one JSON value."""
 
 import reprlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _PATH_LIMIT = 200
 
 
 class Reader:
-    """Reads fields of one JSON object; a missing field has its default. Raises SessionError naming the field."""
+    """Reads fields of one JSON object. A missing field has its default. Raises SessionError that names the field."""
 
     def __init__(self, raw: Any, where: str) -> None:
         if not isinstance(raw, dict):
@@ -22,7 +22,7 @@ class Reader:
         self._where = where
 
     def read(self, name: str, default: Any, kind: "Kind") -> Any:
-        """The value of a field, read by `kind`."""
+        """The value of a field, read by `kind`; the default if the field is missing."""
         if name not in self._raw:
             return default
         return kind(self._raw[name], lambda wanted: self._refuse(name, wanted))
@@ -31,7 +31,7 @@ class Reader:
         return SessionError(f"{self._where}: {name} is {reprlib.repr(self._raw[name])}; it must be {wanted}.")
 
     def record(self, name: str) -> "Reader":
-        """The reader of a nested object."""
+        """A reader for a nested object."""
         value = self._raw.get(name, {})
         if not isinstance(value, dict):
             raise self._refuse(name, "an object")
@@ -44,11 +44,11 @@ class Reader:
 
 
 Kind = Callable[[Any, Callable[[str], SessionError]], Any]
-"""Checks a JSON value and returns it; raises what its second argument makes from a description of valid values."""
+"""Checks a JSON value and returns it, or raises the error that its second argument makes from a description."""
 
 
 def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> Any:
-    """A field that sessions keep. `run`: it determines what the pass computes. `undo`: undo restores it."""
+    """A field that is saved in sessions. `run`: it determines what the pass computes. `undo`: undo restores it."""
     return field(default=default, metadata={"kind": kind, "run": run, "undo": undo or run})
 
 
@@ -132,7 +132,7 @@ def share(value: Any, refuse: Callable[[str], SessionError]) -> float:
 
 
 def window(value: Any, refuse: Callable[[str], SessionError]) -> tuple[float, ...]:
-    """A rectangle in a plane: start x and y, then end x and y, as shares of the whole; an empty list for all of it."""
+    """A rectangle in a plane: start x and y, end x and y, as fractions of the whole; an empty list for all of it."""
     wanted = "an empty list, or four numbers from 0 to 1: x and y from, x and y to"
     if not isinstance(value, list) or len(value) not in (0, 4):
         raise refuse(wanted)
@@ -163,7 +163,7 @@ def ids(value: Any, refuse: Callable[[str], SessionError]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Change:
-    """An edit as written, and whether it is on."""
+    """An edit as the user typed it, and whether it is on."""
 
     text: str
     on: bool = True

@@ -12,7 +12,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.views.weights import weight_names
 
 Found = tuple[str, Intent]
-"""A line of the command palette and its intent."""
+"""A line of the command palette, and its intent."""
 
 
 def places(model: Model | None, steps: Sequence[Step]) -> list[Found]:
@@ -30,8 +30,8 @@ def places(model: Model | None, steps: Sequence[Step]) -> list[Found]:
 
 
 def tokens_spelled(text: str, scene: Scene) -> list[Found]:
-    """Tokens of the vocabulary with this spelling; choosing one pins it among the bars."""
-    # A text that is not a single token finds nothing here, unlike in Find, which takes its first token.
+    """Tokens of the vocabulary with this text; choosing one pins it in the list of probabilities."""
+    # A text that is not a single token finds nothing here; the command Find takes its first token instead.
     ids = [i for i in scene.tokenizer.find(text) if i < len(scene.ranked)]
     if not text.startswith(("#", "'")):
         ids = [i for i in ids if scene.tokenizer.decode((i,)).strip() == text.strip()]

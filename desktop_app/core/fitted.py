@@ -1,4 +1,4 @@
-"""A state adapted to a model."""
+"""A state adjusted to a model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,9 @@ from desktop_app.gpt2.errors import LogitscopeError
 
 
 def fitted(state: State, model: Model) -> State:
-    """The state with what the model lacks (a block, a head, a step, a token) replaced by what it has.
+    """The state with everything that the model lacks (a block, a head, a step, a token) replaced by something it has.
 
-    Draws are counted anew in a model that the state was not of.
+    If the state belonged to another model, its count of draws starts again from 0.
     """
     config = model.config
     try:
@@ -41,5 +41,5 @@ def fitted(state: State, model: Model) -> State:
 
 
 def _of(token: int | None, count: int) -> int | None:
-    """The token id, if a vocabulary of `count` tokens has it, else None."""
+    """The token id if a vocabulary of `count` tokens contains it, else None."""
     return token if token is not None and token < count else None

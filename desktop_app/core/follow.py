@@ -17,9 +17,9 @@ from desktop_app.gpt2.sampling import MAX_SEED
 
 
 def follow(intent: Intent, state: State, model: Model | None) -> State:
-    """The state after `intent`; unchanged if the intent does not concern the state, or needs a model and none is open.
+    """The state after `intent`; unchanged if that does not concern the state, or if it needs a model and none is open.
 
-    Raises LogitscopeError if the intent cannot be carried out: the model lacks the step, or a setting is out of range.
+    Raises LogitscopeError if the intent cannot be applied: the model has no such step, or a setting is out of range.
     """
     match intent:
         case ask.Do(command) if model is not None:
@@ -80,7 +80,7 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
 
 
 def joined(intent: Intent) -> object:
-    """The key that consecutive intents in one undo entry share; None for an intent that is an entry by itself."""
+    """A key that is equal for intents which are undone together; None for an intent that is undone separately."""
     match intent:
         case ask.Sample(name, _):
             return "sampling", name

@@ -1,4 +1,4 @@
-"""The decode loop: token after token with cached keys and values, for the command line and the window alike."""
+"""The decode loop: token after token with cached keys and values, for the command line and for the window."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class End(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """One drawn token: its position in the text, and everything that determined it."""
+    """One drawn token: its position in the text, and everything that determined the draw."""
 
     position: int
     token: int
@@ -58,21 +58,22 @@ def generate(
     mask: str = CAUSAL,
     stop: Stop | None = None,
 ) -> Iterator[Drawn | Ended]:
-    """Draw up to `count` tokens after `ids`; yields each as it is drawn, then why generation ended.
+    """Draw up to `count` tokens after `ids`. Yields each token as it is drawn, then the reason why generation ended.
 
-    After the first pass each token costs a pass over one position. A token of `ends` is drawn and ends the text.
+    After the first pass, each token costs a pass over one position. A token in `ends` is drawn and ends the text.
 
     Args:
         engine: the model's engine.
-        ids: the text so far; a full context ends generation before anything runs.
-        sampling: how to draw, the seed included.
-        count: how many tokens at most.
+        ids: the text so far; if it fills the context, generation ends before anything runs.
+        sampling: how to draw, including the seed.
+        count: the maximum number of tokens.
         ends: the ids that end a text (`gpt2/endings.py`).
         first_draw: the number of the first draw.
-        trace: replaces the first pass if it is the trace of exactly these `ids`, without edits and under GPT-2's mask.
-        edits: the edits of every pass; an edit of all positions applies to drawn tokens, too.
-        mask: which keys a query attends to. Under any mask other than GPT-2's each token costs a full pass.
-        stop: ends the work at once.
+        trace: used in place of the first pass if it is the trace of exactly these `ids`, without edits and under
+            GPT-2's mask.
+        edits: the edits of every pass; an edit of all positions also applies to drawn tokens.
+        mask: which keys a query sees. Under any mask other than GPT-2's, each token costs a full pass.
+        stop: cancels the work.
 
     Raises:
         ModelError: ids that the model cannot take.
@@ -104,7 +105,7 @@ def generate(
 
 
 class _Plain:
-    """Passes without edits: only keys and values carry over from one to the next."""
+    """Passes without edits, each of which uses the keys and values of the previous one."""
 
     def __init__(self, engine: Engine, ids: tuple[int, ...], trace: Trace | None, stop: Stop | None) -> None:
         self._engine, self._stop = engine, stop
@@ -138,7 +139,7 @@ class _Edited:
 def _advance(
     engine: Engine, ids: Sequence[int], past: Past, stop: Stop | None
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
-    """Run `ids` after `past`; returns the past extended by them, and the logits [d_vocab] after the last."""
+    """Run `ids` after `past`; return the past extended by them, and the logits [d_vocab] after the last."""
     sources = past_inputs(engine.config)
     new = engine.run(ids, past, [*sources.values(), "ln_final.out"], stop)
     grown = {name: np.concatenate([past[name], new[source]], axis=1) for name, source in sources.items()}

@@ -1,4 +1,4 @@
-"""Undo and redo of the fields of the state that undo restores, one entry per word or drag; and visited places."""
+"""Undo and redo of fields of the state, one entry per word or drag; and the history of visited places."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ _LIMIT = 500
 
 
 class History:
-    """Two stacks of states. Consecutive changes with the same `key` are one entry."""
+    """Two stacks of states. Consecutive changes with the same `key` form one entry."""
 
     def __init__(self) -> None:
         self._past: list[State] = []
@@ -16,7 +16,7 @@ class History:
         self._key: object = None
 
     def record(self, before: State, after: State, key: object = None) -> None:
-        """Remember `before`, unless nothing undoable changed or `key` continues the last entry."""
+        """Store `before`, unless no undoable field changed or `key` continues the last entry."""
         if _same_result(before, after):
             return
         self._future.clear()
@@ -24,13 +24,13 @@ class History:
             self._past.append(before)
             del self._past[:-_LIMIT]
         elif _same_result(self._past[-1], after):
-            # A slider was dragged back to where it started: an entry that changes nothing would make undo look broken.
+            # A slider was dragged back to its start: an undo entry that changes nothing would look like a fault.
             self._past.pop()
             key = None
         self._key = key
 
     def close_entry(self) -> None:
-        """Make the next change start a new entry (a slider was released, a word ended)."""
+        """Make the next change start a new entry, because a slider was released or a word ended."""
         self._key = None
 
     @property
@@ -44,11 +44,11 @@ class History:
         return bool(self._future)
 
     def undo(self, now: State) -> State:
-        """The state before the last entry, but with the current place."""
+        """The state before the last entry, but at the current place."""
         return self._swap(now, self._past, self._future)
 
     def redo(self, now: State) -> State:
-        """The state before the last undo, but with the current place."""
+        """The state before the last undo, but at the current place."""
         return self._swap(now, self._future, self._past)
 
     def _swap(self, now: State, source: list[State], target: list[State]) -> State:
@@ -94,7 +94,7 @@ class Walk:
         self._at = len(self._places) - 1
 
     def go(self, by: int, now: State) -> State:
-        """The state at the place `by` entries along the history, or unchanged at its ends."""
+        """The state at the place `by` entries along the history; unchanged at its ends."""
         at = self._at + by
         if not 0 <= at < len(self._places):
             return now
@@ -105,9 +105,9 @@ class Walk:
 
 
 def typing_key(before: str, after: str) -> object:
-    """The undo key of an edit of the text.
+    """The undo key for a change of the text.
 
-    The letters of a word that are typed (or deleted) one by one form one entry, together with the space after it; a
+    The letters of a word that are typed (or deleted) one by one form one entry, together with the space after it. A
     paste, or any other change of several characters, is a separate entry.
     """
     grown = len(after) - len(before)

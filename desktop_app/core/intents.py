@@ -1,6 +1,6 @@
-"""What a user can ask for, as values: menus, keys, the palette, clicks, examples and tests all produce the same ones.
+"""What a user can request, as values: menus, keys, the palette, clicks, examples and tests all produce the same ones.
 
-`core/follow.py` says how each changes the state.
+`core/follow.py` says how each one changes the state.
 """
 
 from collections.abc import Callable
@@ -22,21 +22,21 @@ class Do:
 
 @dataclass(frozen=True)
 class GoTo:
-    """Go to the step with this key; in `blocks.*.` the star stands for the shown block."""
+    """Go to the step with this key; in `blocks.*.`, the star stands for the displayed block."""
 
     step: str
 
 
 @dataclass(frozen=True)
 class Select:
-    """Select a position of the text: the query."""
+    """Select a position of the text as the query."""
 
     position: int
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Select a position and show the probabilities after it; at the last position they follow the growing text."""
+    """Select a position and show the probabilities after it; at the last position they follow the end of the text."""
 
     position: int
     last: bool = False
@@ -44,7 +44,7 @@ class Predict:
 
 @dataclass(frozen=True)
 class ShowHead:
-    """Show another head of the shown block, or if `layer` names a block, go to the step of that head's pattern."""
+    """Show another head of the displayed block; if `layer` is given, go to the step of that head's pattern."""
 
     head: int
     layer: int | None = None
@@ -61,7 +61,10 @@ class Visit:
 
 @dataclass(frozen=True)
 class AskKey:
-    """Ask why the selected token attends to this position; if asked already, return to the one it attends to most."""
+    """Explain why the selected token attends to this position.
+
+    If this is requested already, go back to the position to which it attends most.
+    """
 
     key: int
 
@@ -75,7 +78,7 @@ class Append:
 
 @dataclass(frozen=True)
 class Pin:
-    """Pin a token, by its id, among the bars, or unpin it."""
+    """Pin a token, by its id, in the list of probabilities; unpin it if it is pinned."""
 
     token: int
 
@@ -90,21 +93,21 @@ class Explain:
 
 @dataclass(frozen=True)
 class Steer:
-    """Add the direction of a token, by its id, to the residual stream of the block that is shown."""
+    """Add the direction of a token, by its id, to the residual stream of the displayed block."""
 
     token: int
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Change the pass by these edits, as written."""
+    """Apply these edits, given as text, to the pass."""
 
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Weigh:
-    """Set the strength of the edit with this index in the list."""
+    """Set the strength of the edit with this index in the list of edits."""
 
     at: int
     strength: float
@@ -112,14 +115,14 @@ class Weigh:
 
 @dataclass(frozen=True)
 class Open:
-    """Open a cell in the inspector, or a weight (a cell without index); if it is on the path already, go back to it."""
+    """Open a cell or, without an index, a weight in the inspector; if it is in the path already, go back to it."""
 
     cell: Cell
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Show the passages of text that are evidence for a neuron, or for a head, of a block."""
+    """Show passages of many texts for a neuron or a head of a block."""
 
     layer: int
     neuron: int | None = None
@@ -128,7 +131,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Frame:
-    """Show this part of the token map: start x and y, end x and y, as shares of the whole; () shows all of it."""
+    """Show this part of the token map: start x and y, end x and y, as fractions of the whole; () is all of it."""
 
     window: tuple[float, ...] = ()
 
@@ -148,14 +151,14 @@ class Reseed:
 
 @dataclass(frozen=True)
 class AtStep:
-    """Open the snapshot of the model's training after so many steps."""
+    """Open the snapshot of the model's training after this number of steps."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Show:
-    """Enter the prompt of an example or of a story's stop, and go to its place."""
+    """Enter the prompt of an example or of a story's stop, and go to the place that it is about."""
 
     stop: "Stop"
 
@@ -184,4 +187,4 @@ Intent = (
 )
 
 Choosing = Callable[[int], Intent]
-"""Makes the intent for a click on one of several things, from its number: a class above, like `Select`."""
+"""Makes the intent of a click on one of several things from its index; one of the classes above, like `Select`."""

@@ -1,6 +1,6 @@
-"""The last session: saved while the program runs, so that a crash loses nothing, and opened by the next start.
+"""The last session: saved while the program runs, so that a crash loses nothing, and opened at the next start.
 
-It is a session file like any other. One that cannot be opened at the start is set aside, not overwritten.
+It is a normal session file. One that cannot be opened at the start is moved aside, not overwritten.
 """
 
 import logging
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 
 def last_file() -> Path:
-    """Where the last session is kept."""
+    """The path of the last session."""
     return user_state_path("logitscope", appauthor=False) / "last.logitscope"
 
 
 def aside_file() -> Path:
-    """Where a last session is moved if it could not be opened."""
+    """The path to which a last session is moved if it cannot be opened."""
     return last_file().with_name("not-opened.logitscope")
 
 
 def load_last() -> State | None:
-    """The last session; None if there is none, or if it is damaged, which must not keep the program from starting."""
+    """The last session; None if there is none or if it is damaged, which must not prevent the program from starting."""
     try:
         return load_session(last_file())
     except (LogitscopeError, OSError) as reason:
@@ -51,26 +51,26 @@ def keep(state: State, path: Path | None = None) -> None:
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a window begins with. `instead` are alternatives, tried in order if its model cannot be opened."""
+    """The state that a window starts with. `instead` are alternatives, tried in order if its model cannot be opened."""
 
     state: State
     instead: tuple[State, ...]
 
 
 def beginning(model: Path | None, text: str | None, *, int8: bool = False, restored: bool = True) -> Beginning:
-    """The initial state: what was asked for, else the last session if it is to be restored, else the first example.
+    """The initial state: what was requested, else the last session if it is to be restored, else the first example.
 
-    If the model cannot be opened, a given `text` is shown with the bundled model. Without a text the alternatives are
-    the last session with its own model, then the first example; the last session's text never falls back to the
-    bundled model, since its numbers would be another model's.
+    If the model cannot be opened, a given `text` is shown with the bundled model. Without a text, the alternatives are
+    the last session with its model, then the first example. The last session's text is never shown with the bundled
+    model, because the numbers would be those of another model.
     """
     left = load_last() if restored else None
     bundled = str(default_model())
-    # The very first view is the whole pass, with the example's place marked on it.
+    # The first start shows the whole pass, with the example's place marked on it.
     example = replace(claimed_state(examples()[0]), model=bundled, workspace="sheet")
     last = example if left is None or not (left.text or left.appended) else left
     last = replace(last, model=last.model or bundled, int8=False)
-    # A text that was asked for is not shown at the first example's place.
+    # A requested text is not shown at the first example's place.
     first = last if text is None else _with_text(left or State(model=bundled), text)
     first = replace(first, model=first.model if model is None else str(model), int8=int8)
     others = (last, example) if text is None else (replace(first, model=bundled, int8=False),)

@@ -1,6 +1,6 @@
-"""Measurements on one pass: a head worth showing, the effect of muting it, and the block where the answer arises.
+"""Measurements on one pass: a head worth showing, the effect of ablating it, and the block where the answer arises.
 
-Everything here is measured on the given pass, so that a sentence that states it is true of any model.
+Everything here is measured on the given pass, so that a sentence that states it is true for any model.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from desktop_app.core.model import Model
 from desktop_app.core.runs import compute_passes
 from desktop_app.core.scene import Scene, make_scene
 
-_CLEAR = 0.4  # an attention weight whose colour is visible from the last row of a lecture hall
-_MOSTLY = 0.6  # the share of the queries at which a head must do something for this to count as its usual behaviour
+_CLEAR = 0.4  # an attention weight whose colour can be seen from the last row of a lecture hall
+_MOSTLY = 0.6  # the fraction of queries at which a head must behave in some way for this to count as typical
 _COPIES = ("induction", "duplicate")
 
 
@@ -39,7 +39,7 @@ class Look:
 
 
 def _rows(scene: Scene) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """(block, the selected token's row of every head's pattern [head, key])."""
+    """(block, row of the selected token in every head's pattern [head, key]) for each block."""
     for layer in range(scene.config.n_layer):
         rows = scene.trace.read(f"blocks.{layer}.attn.pattern", row=scene.token)
         yield layer, np.asarray(rows, float)[:, : scene.token + 1]
@@ -82,7 +82,7 @@ def contributions(scene: Scene) -> dict[tuple[int, int], float]:
 
 
 def parts_of_logit(scene: Scene) -> list[tuple[Part, float]]:
-    """Every part of the residual stream with what it adds to the likeliest next token's logit."""
+    """Every part of the residual stream, with what it adds to the likeliest next token's logit."""
     made = attribution.compute(
         scene.checkpoint,
         scene.trace,
@@ -97,7 +97,7 @@ def parts_of_logit(scene: Scene) -> list[tuple[Part, float]]:
 def previous_token(scene: Scene) -> tuple[int, int, int, int] | None:
     """(block, head, number of queries that attend most to the previous token, number of queries), for one head.
 
-    It is the head with the most such queries; None if no head has them for most of the text.
+    It is the head with most such queries; None if no head attends in this way for most of the text.
     """
     count = len(scene.trace) - 1
     best: tuple[int, int, int, int] | None = None
@@ -111,7 +111,7 @@ def previous_token(scene: Scene) -> tuple[int, int, int, int] | None:
 
 
 def writers_of_key(scene: Scene, look: Look) -> list[tuple[Part, float]]:
-    """The parts of the residual stream that make up the key, and how far each raises the score above the row's mean."""
+    """The parts of the stream that the key consists of, and by how much each raises the score above its row's mean."""
     found = score.compute(
         scene.checkpoint, scene.trace, layer=look.layer, head=look.head, query=look.query, key=look.key
     )
@@ -120,7 +120,7 @@ def writers_of_key(scene: Scene, look: Look) -> list[tuple[Part, float]]:
 
 
 def without_head(model: Model, scene: Scene, look: Look) -> Scene:
-    """The same scene with the head's output set to zero, which later blocks see."""
+    """The scene after the head's output was set to zero and the later blocks were computed again."""
     asked = scene.passes.asked
     asked = replace(asked, edits=(*asked.edits, f"blocks.{look.layer}.attn.z[{look.head}]=0"))
     trace = compute_passes(model.engine, model.tokenizer, asked, reuse=scene.passes).trace
@@ -129,7 +129,7 @@ def without_head(model: Model, scene: Scene, look: Look) -> Scene:
 
 @dataclass(frozen=True)
 class Arising:
-    """The logit lens after a block: its likeliest token, and the probability of the model's likeliest next token."""
+    """The logit lens after a block: its likeliest token, and the probability of the model's likeliest token there."""
 
     block: int
     leads: int

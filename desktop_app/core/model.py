@@ -48,18 +48,18 @@ class Model:
         return (*self.checkpoint.remarks, *self.tokenizer.remarks)
 
     def has_memory_to_pack(self) -> bool:
-        """Whether the machine has twice the memory free that `engine.prepack` takes."""
+        """Whether the free memory is at least twice what `engine.prepack` takes."""
         free = available_memory()
         return free is not None and 2 * self.engine.packed_bytes <= free
 
     @cached_property
     def exact(self) -> Engine:
-        """An engine with float32 weights: the model's own, or for an int8 model another one."""
+        """An engine with float32 weights: the model's engine or, for an int8 model, another one."""
         return Engine(exact_checkpoint(self.checkpoint)) if self.config.int8 else self.engine
 
     @property
     def folder(self) -> Path:
-        """Where the model came from."""
+        """The folder from which the model was opened."""
         return self.checkpoint.folder
 
 
@@ -73,15 +73,15 @@ class Doubt:
 
 
 def memory_warning(folder: Path, tokens: int) -> str:
-    """Why the model in `folder` may not fit into memory with `tokens` tokens of text, in a sentence; "" if it does."""
+    """A sentence that says why the model in `folder` may not fit into memory with `tokens` tokens; "" if it fits."""
     if title_of(folder) is not None:
-        return ""  # it ships with the program: there is no smaller one to fall back to
+        return ""  # it ships with the program, so there is no smaller model to use instead
     try:
         config = load_config(folder / "config.json")
     except ModelError:
         return ""  # opening the model will report the problem
     if needed(config, tokens).weights > 4 * bytes_on_disk(folder):
-        return ""  # the config does not match these weights, and opening will report that, too
+        return ""  # the config does not match the weights, which opening will report as well
     return too_large(config, tokens, name_of(folder))
 
 
@@ -93,14 +93,14 @@ def open_model(
     int8: bool = False,
     text: bool = True,
 ) -> Model:
-    """Open the model in `folder`; with `int8` its weights are rounded, and its name says so.
+    """Open the model in `folder`; with `int8`, its weights are rounded, and its name says so.
 
     Args:
         folder: a checkpoint with its tokenizer files.
         on_stage: called with the name of each stage before it begins.
-        stop: ends the work between two stages.
-        text: whether text will be tokenized; if not, a model with an unusable tokenizer can be opened, too, and its
-        tokens are shown by their ids.
+        stop: cancels the work between two stages.
+        text: whether text will be tokenized. If not, a model with an unusable tokenizer can be opened as well, and its
+            tokens are shown by their ids.
 
     Raises:
         ModelError: the checkpoint cannot be used.

@@ -1,6 +1,6 @@
 """Navigation through the steps of the forward pass: by operation, by block, by head.
 
-Functions that move take a state and return the new one.
+Functions that move take a state and return the new state.
 """
 
 from collections.abc import Sequence
@@ -14,23 +14,26 @@ _ALONG = frozenset(spec.key for spec in WORKSPACES if spec.along)
 
 
 def current_step(state: State, steps: Sequence[Step]) -> Step | None:
-    """The state's current step, if the model has it."""
+    """The state's current step; None if the model does not have it."""
     return next((s for s in steps if s.key == state.step), None)
 
 
 def at_workspace(state: State, key: str) -> State:
-    """Go to a workspace; the step of the forward pass is kept for coming back."""
+    """The state at a workspace; it retains the step of the forward pass, for the way back."""
     return replace(state, workspace=key)
 
 
 def at_step(state: State, step: Step) -> State:
-    """Go to `step`; its block becomes the shown one. A workspace that shows all steps (`along`) stays in front."""
+    """The state at `step`, whose block becomes the displayed one.
+
+    A workspace that shows all steps (`along`) stays in front.
+    """
     front = state.workspace if state.workspace in _ALONG else WALK
     return replace(state, workspace=front, step=step.key, layer=state.layer if step.layer is None else step.layer)
 
 
 def by_steps(state: State, steps: Sequence[Step], by: int) -> State:
-    """Go `by` operations further, or back if negative, but not past the first or the last."""
+    """The state `by` operations further, or back if negative, but not past the first or the last one."""
     step = current_step(state, steps)
     if step is None:
         return state
@@ -38,7 +41,7 @@ def by_steps(state: State, steps: Sequence[Step], by: int) -> State:
 
 
 def by_block(state: State, steps: Sequence[Step], by: int) -> State:
-    """Go to the same operation of the next (1) or previous (-1) block; at the ends, into or out of the blocks."""
+    """The state at the same operation in the next (1) or previous (-1) block; at the ends, into or out of them."""
     step = current_step(state, steps)
     if step is None:
         return state
@@ -52,5 +55,5 @@ def by_block(state: State, steps: Sequence[Step], by: int) -> State:
 
 
 def by_head(state: State, n_head: int, by: int) -> State:
-    """Go `by` heads further, wrapping around."""
+    """The state with the head `by` further, wrapping around."""
     return replace(state, head=(state.head + by) % n_head)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """How an option takes values, unless it takes exactly one of a certain type."""
+    """How an option takes values, if it does not take exactly one of a certain type."""
 
     FLAG = "on if it is given"
     EITHER = "on or, with --no- in front, off"
@@ -19,10 +19,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Option:
-    """An option (`--top-k`, `-n`) or a positional argument (`text`): its help, and what values it takes.
+    """An option (`--top-k`, `-n`) or a positional argument (`text`): its help, and which values it takes.
 
-    `kind` is the type of its single value, or a `Kind`. `maybe` means that a positional argument may be left out.
-    `field` is the attribute that receives the value, if it is named differently from the option.
+    `kind` is the type of its single value, or a `Kind`. `maybe` means that a positional argument is optional. `field`
+    is the attribute that receives the value, if it is not named like the option.
     """
 
     name: str
@@ -56,7 +56,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A value that a command sets without an option, or a default that is different for this command."""
+    """A value that a command sets without an option, or a default that differs for this command."""
 
     field: str
     value: Any

@@ -1,4 +1,4 @@
-"""The passes of a scene, as values: the text's pass, without and with edits, and the other prompt's."""
+"""The passes of a scene, as values: the pass over the text, with and without edits, and the other prompt's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: a text, edits as written, a mask, and another prompt with its alignment rule.
+    """A request: a text, edits as typed, a mask, and another prompt with the rule that aligns it.
 
-    `beside` is the folder of a second model, which runs the other prompt, or the same text if there is none; "" for
-    no second model.
+    `beside` is the folder of a second model, which runs the other prompt or, if there is none, the same text; "" if
+    there is no second model.
     """
 
     ids: tuple[int, ...]
@@ -29,9 +29,9 @@ class Asked:
 class Passes:
     """The passes of one request.
 
-    `trace` is the requested pass; `before` is the pass without edits and under GPT-2's mask (the same object if nothing
-    is changed); `other` is the other prompt's pass, unedited, computed by the second model `guest` if there is one.
-    `idle` are edits that do not apply to this text or model -> the reason.
+    `trace` is the requested pass. `before` is the pass without edits and under GPT-2's mask (the same object if nothing
+    is changed). `other` is the other prompt's pass, unedited, computed by the second model `guest` if there is one.
+    `idle` maps edits that do not apply to this text or model to the reason.
     """
 
     asked: Asked
@@ -43,12 +43,12 @@ class Passes:
 
     @property
     def alignment(self) -> Alignment:
-        """For each position of the text the corresponding one of the other prompt."""
+        """For each position of the text, the corresponding position of the other prompt."""
         return () if self.other is None else aligned(self.trace.ids, self.other.ids, self.asked.alignment)
 
     @property
     def every(self) -> tuple[Trace, ...]:
-        """All passes, each once."""
+        """All different passes."""
         return tuple(dict.fromkeys(trace for trace in (self.trace, self.before, self.other) if trace is not None))
 
     @property

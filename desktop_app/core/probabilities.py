@@ -1,6 +1,6 @@
 """The probability panel's bars: the likeliest next tokens at one position, with the cuts, pinned tokens and the draw.
 
-For an edited pass each bar has an outline at its value before the edits.
+For an edited pass, each bar has an outline at its value before the edits.
 """
 
 from desktop_app.core.intents import Append
@@ -11,17 +11,17 @@ from desktop_app.core.views.sampling import cut_lines, cut_words, shown_ranks
 
 
 def chances_key(scene: Scene) -> tuple[object, ...]:
-    """What the panel depends on; panels of two scenes with equal keys are the same."""
+    """The values that the panel depends on: two scenes with equal keys have the same panel."""
     state = scene.state
     before = None if scene.before is None else scene.before.trace
     return scene.trace, before, scene.position, state.position, state.sampling, state.draws, state.pinned
 
 
 def bars_panel(scene: Scene, count: int) -> BarsPanel:
-    """At most `count` tokens by rank, then the pinned ones with their ranks."""
+    """Up to `count` tokens by rank, then the pinned tokens with their ranks."""
     stages, ranked = scene.stages, scene.ranked
     ranks = shown_ranks(stages.n_kept, len(ranked), count)
-    # The drawn token is always visible: if it ranks lower, it takes the place of the last one shown.
+    # The drawn token is always visible: if it ranks lower, it replaces the last token shown.
     if scene.landed not in ranks:
         place = sum(r < scene.landed for r in ranks)
         ranks[place - 1] = scene.landed

@@ -1,7 +1,8 @@
-"""Products: analyses computed in addition to a pass, for the views that need them, and a cache of their results.
+"""Products: analyses computed in addition to a pass for the views that need them, and a cache of their results.
 
-A view names what it needs (`Want`) and shows what is ready; the window computes the rest in a worker thread and then
-shows the view again. A result is keyed by the pass it was computed from, so it cannot appear with another pass.
+A view names what it needs (`Want`) and shows what is there; the window computes the rest in a worker thread, and then
+shows the view again. The key of a result includes the pass from which it was computed, so that it never appears with
+another pass.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -35,7 +36,7 @@ def _quiet(_told: object) -> None: ...
 
 
 def are_of(passes: Passes, model: Model) -> bool:
-    """Whether `model` computed the passes; while another model opens, the previous one's passes are still shown."""
+    """Whether `model` computed the passes: while another model is opening, earlier passes are still shown."""
     return passes.trace.run.model == model.checkpoint.key
 
 
@@ -47,9 +48,9 @@ def compute(
     progress: Callable[[float], None] = _quiet,
     partly: Callable[[object], None] = _quiet,
 ) -> Made:
-    """The result of one request (`Want`).
+    """Compute the result of one request.
 
-    Raises ModelError for passes of another model, Cancelled if stopped, and whatever the product raises.
+    Raises ModelError for passes of another model, Cancelled on a stop, and whatever the product raises.
     """
     if not are_of(passes, model):
         raise ModelError(f"This pass was not computed by {model.name}; wait until that model has run the text.")
@@ -68,16 +69,17 @@ def completed(
     *,
     quick_only: bool = False,
 ) -> Scene:
-    """The scene with every product that its view needs; a result may require more, so `wants` is called repeatedly."""
+    """The scene with every product that its view needs. A result may need others, so `wants` is called repeatedly."""
     while missing := [w for w in wants(scene) if not scene.has(w) and (w.with_pass or not quick_only)]:
         scene = scene.with_made({want: compute(want, model, scene.passes, stop) for want in missing})
     return scene
 
 
 class Results:
-    """A cache of results for the current passes, for the previous ones, to which undo leads, and for the weights alone.
+    """A cache of results for the current passes, for the previous ones (for undo), and for the weights alone.
 
-    A result for the unedited pass, or for the other prompt's, is keyed by that pass, so it survives another edit.
+    A result for the unedited pass, or for the other prompt's pass, has that pass in its key, so it survives further
+    edits.
     """
 
     def __init__(self) -> None:
@@ -85,7 +87,7 @@ class Results:
         self._shown: tuple[frozenset[Hashable], ...] = ()  # keys of the current and of the previous passes
 
     def put(self, passes: Passes, made: Mapping[Want, Made]) -> None:
-        """Keep the results made from these passes."""
+        """Add results that were computed from these passes."""
         now = _keys(passes)
         self._shown = (now, *[keys for keys in self._shown if keys != now][:1])
         self._made |= {(_about(passes, want), replace(want, of="")): result for want, result in made.items()}
@@ -100,7 +102,7 @@ class Results:
 
 
 def _about(passes: Passes, want: Want) -> Hashable:
-    """The key of a result: its pass, with the other prompt's if it reads both; the model if it reads only weights."""
+    """The key of a result: its pass, with the other prompt's if it reads both; the model if it reads weights only."""
     run = passes.of(want.of).run
     if not want.product.of_text:
         return run.model

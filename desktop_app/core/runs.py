@@ -1,4 +1,4 @@
-"""Runs the passes that a state asks for: the text's own, the edited one, and another prompt's."""
+"""Runs the passes that a state requests: the text's pass, the edited pass, and another prompt's."""
 
 from desktop_app.core.alignment import aligned
 from desktop_app.core.model import Model
@@ -16,20 +16,20 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 
 _COUNTED = 100_000
-"""In characters: the longest text that is tokenized to count its tokens, which takes a third of a second."""
+"""Characters: a text up to this length is tokenized to count its tokens, which takes at most a third of a second."""
 
 
 def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Asked:
-    """The passes that a state asks for; with `strict` off, the other prompt is left out if it cannot be encoded.
+    """The passes that a state requests; unless `strict`, the other prompt is left out if it cannot be encoded.
 
-    Raises TokenizerError for text that cannot be encoded.
+    Raises TokenizerError for a text that cannot be encoded.
     """
     try:
         other = encode_other(state, tokenizer) if state.other else None
     except TokenizerError:
         if strict:
             raise
-        other = None  # the state keeps it for a model that can encode it
+        other = None  # it stays in the state, for a model that can encode it
     edits = tuple(change.text for change in state.edits if change.on)
     return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment, state.beside)
 
@@ -37,8 +37,8 @@ def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Aske
 def too_long(state: State, tokenizer: Tokenizer, context: int) -> str:
     """A sentence if the prompt or the other one certainly has too many tokens for the context; "" if it may fit.
 
-    A text that takes more than a moment to tokenize is judged by a lower bound for its number of tokens. Shorter texts
-    pass, since their tokens will be counted.
+    A text that is slow to tokenize is judged by a lower bound on its number of tokens. For shorter texts the result is
+    "", because their tokens will be counted anyway.
     """
     for what, text in (("text", state.text), ("other prompt", state.other)):
         least = tokenizer.least_tokens(text) if len(text) > _COUNTED else 0
@@ -67,7 +67,7 @@ def compute_passes(
 ) -> Passes:
     """Run the requested passes, reusing the earlier passes `reuse` where possible; `guest` is the second model.
 
-    Raises ModelError for an edit of cells that do not exist, or with numbers that cannot be computed; with `strict` off
+    Raises ModelError for an edit of cells that do not exist, or with numbers that cannot be computed; unless `strict`,
     such an edit is left out and reported in `idle`. Raises Cancelled on a stop.
     """
     stop = stop or Stop()
@@ -86,7 +86,7 @@ def compute_passes(
         except ModelError:
             if strict:
                 raise
-            other = None  # the state keeps it for a model that can run it
+            other = None  # it stays in the state, for a model that can run it
     idle: dict[str, str] = {}
     mask = _mask(engine, asked.mask, idle, strict=strict)
     checkpoint = None if guest is None else guest.checkpoint
@@ -112,7 +112,7 @@ def compute_passes(
 
 
 def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | None, stop: Stop) -> Trace:
-    """The other prompt's pass. The positions of the common beginning are reused, so they are identical to the bit."""
+    """The other prompt's pass. Positions of the common beginning are reused, so their numbers are identical."""
     run = Run(engine.checkpoint.key, ids)
     if before.run == run:
         return before
@@ -120,14 +120,14 @@ def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | 
     if last is not None and last.run == run:
         return last
     if last is not None and before.run.model != run.model:
-        before = last  # for another model only its own last pass can be reused
+        before = last  # of another model, only a pass of its own can be reused
     return engine.trace(ids, reuse=before, stop=stop)
 
 
 def changes(
     engine: Engine, tokenizer: Tokenizer | None, asked: Asked, stop: Stop | None = None
 ) -> tuple[tuple[Edit, ...], str]:
-    """The requested edits and mask, running passes only if an edit takes its numbers from one.
+    """The requested edits and mask. Passes are run only if an edit takes its numbers from one.
 
     Raises ModelError.
     """

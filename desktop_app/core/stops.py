@@ -1,9 +1,9 @@
 """Stops of a story: a prompt, the place to view it at, a sentence, and the sentence's claims. Examples are stops, too.
 
-In a file a stop is one table. Besides the texts (`title`, `say`, `look_for`, `notes`) it may contain any field that a
-session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with their fields, `claims`
-(see `claims_file`) and a `question` (see `questions`). If the file names heads by role, `role` gives block and head;
-then `{L}` in the step stands for that block, and `{Head}` in a sentence for the head. An edit may refer to heads by
+In a file, a stop is one table. Besides texts (`title`, `say`, `look_for`, `notes`) it may contain any field that a
+session saves (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with their fields, `claims`
+(see `claims_file`) and a `question` (see `questions`). If the file names heads by their role, `role` sets block and
+head; `{L}` in the step then stands for that block, and `{Head}` in a sentence for that head. An edit may name heads by
 role, too: `blocks.{induction.block}.attn.z[{induction.head}]=0`.
 """
 
@@ -29,10 +29,11 @@ _WORDS = ("title", "say", "look_for", "notes")
 
 @dataclass(frozen=True)
 class Stop:
-    """One stop. `state` has its prompt and place; `chosen` names the fields that the file set, including sampling.
+    """One stop. `state` has its prompt and place; `chosen` are the names of the fields that the file sets.
 
-    `model` is the model's name as given by `reference_of`, `role` the head's role. The claims are about the text and
-    the settings of the stop; a setting that it does not contain has the default of a first start.
+    `chosen` includes fields of sampling. `model` is the model's name as given by `reference_of`, `role` the role of the
+    head. The claims are about the stop's text and settings; settings that it does not contain have the defaults of a
+    first start.
     """
 
     title: str
@@ -46,7 +47,7 @@ class Stop:
     role: str | None = None
     question: Question | None = None
     written: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """The claims and the question as they are in the file, for saving it again."""
+    """The claims and the question as in the file, so that it can be saved again."""
 
 
 OPENING = Sampling(0.8, 40, 0.9)
@@ -54,7 +55,7 @@ OPENING = Sampling(0.8, 40, 0.9)
 
 
 def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
-    """The stop that a file's table describes. Raises SessionError naming the field that cannot be used."""
+    """The stop that a file's table describes. Raises SessionError that names the field at fault."""
     read = Reader(raw, where)
     known = {f.name for f in fields(State) if "kind" in f.metadata} - {"story", "stop"}
     known |= {"sampling", "view", "role", "claims", "question", *_WORDS}
@@ -95,7 +96,7 @@ def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
 
 
 def _with_heads(edit: str, heads: Heads, where: str) -> str:
-    """An edit with the blocks and heads that it names by role: `blocks.{induction.block}.attn.z[...]`."""
+    """An edit in which heads named by role are replaced by numbers: `blocks.{induction.block}.attn.z[...]`."""
 
     def stands_for(match: re.Match[str]) -> str:
         if match[1] not in heads:
@@ -130,10 +131,10 @@ def _block_of(step: str, where: str) -> int:
 
 
 def open_in(stop: Stop, state: State) -> State:
-    """The state for viewing the stop: its prompt, place and settings; what it does not set is taken from `state`.
+    """The state in which a stop is viewed: its prompt, place and settings; the rest is taken from `state`.
 
-    Fields that refer to the previous text (position, target, opened cells, draws) are reset, and the sampling settings
-    are the stop's or the defaults, since its sentence is about these.
+    Fields that refer to the previous text (position, target, opened cells, draws) are reset. The sampling settings are
+    those of the stop or the defaults, because its sentence is about these.
     """
     fresh = {
         name: getattr(stop.state, name)
@@ -146,5 +147,5 @@ def open_in(stop: Stop, state: State) -> State:
 
 
 def claimed_state(stop: Stop) -> State:
-    """The state that the claims are about: the stop as a first start would open it."""
+    """The state that the claims are about: the stop as opened at a first start."""
     return open_in(stop, State(sampling=OPENING))

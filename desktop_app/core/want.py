@@ -1,4 +1,4 @@
-"""What a view may need in addition to its pass, as values: a `Product`, a `Want` (with arguments), and a result."""
+"""What a view may need besides its pass, as values: a `Product`, a `Want` (with arguments), and a result (`Made`)."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from desktop_app.gpt2.phrase import Phrase
 class Product:
     """An analysis that is computed in addition to a pass.
 
-    `compute` takes a `Work` (core/products.py) and the arguments of the want; what it returns is never modified
-    afterwards. `words` describe the computation, as in "Measuring every head". `of_text` is False for a product of the
-    weights alone, which stays valid when the text changes; `of_both` is True if it reads the other prompt's pass, too.
-    `quick` is True if it takes a fraction of the time of a pass and may be computed with it.
+    `compute` takes a `Work` (core/products.py) and the arguments of the want; its result is never modified. `words`
+    describe the computation, as in "Measuring every head". `of_text` is False for a product of the weights alone, which
+    stays valid when the text changes. `of_both` is True if it also reads the other prompt's pass. `quick` is True if it
+    takes a fraction of the time of a pass and may be computed together with it.
     """
 
     id: str
@@ -26,13 +26,13 @@ class Product:
 
     @property
     def waiting(self) -> str:
-        """The placeholder in a view while the product is not ready."""
+        """The text shown in a view until the product is computed."""
         return Phrase("{1} …", self.words)
 
 
 @dataclass(frozen=True)
 class Want:
-    """A product with its arguments; `quick` is False if it takes longer with these arguments than usual.
+    """A request for a product with certain arguments; `quick` is False if these make it take longer than usual.
 
     `of` names the pass from which it is computed, as in `Passes.of`.
     """
@@ -50,7 +50,7 @@ class Want:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A result, compared by identity. If `whole` is False, it is a partial one: what has been computed so far."""
+    """A result, compared by identity. If `whole` is False, it is partial: what has been computed so far."""
 
     value: Any
     whole: bool = True

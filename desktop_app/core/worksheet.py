@@ -1,8 +1,8 @@
-"""Pen-and-paper exercises on a pass: its numbers, rounded such that the given results follow from them, and answers.
+"""Exercises on paper about a pass: numbers rounded so that the given results follow from them, and the answers.
 
 Products of rounded numbers are exact decimals. Terms that an exercise leaves out are given as one number, chosen so
-that the sum equals the model's, rounded. Where a result must be rounded again (exponentials, divisions), answers are
-computed from the rounded numbers; the answer key has the model's own numbers next to them.
+that the sum equals the model's number, rounded. Where a result has to be rounded again (exponentials, divisions), the
+answer is computed from the rounded numbers, and the answer key also shows the model's number.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _SHOWN_DIMS, _SHOWN_KEYS, _SHOWN_TOKENS = 5, 4, 14
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell of an exercise's table; if `asked`, it is blank except in the answer key."""
+    """One cell of an exercise's table. If `asked`, it is blank except in the answer key."""
 
     text: str
     asked: bool = False
@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: the task, a table with blanks, and the model's own number for the answer key."""
+    """One exercise: the task, a table with blank cells, and the model's number for the answer key."""
 
     level: str
     title: str
@@ -58,7 +58,7 @@ def _asked(value: Decimal) -> Entry:
 
 
 def _places(values: NDArray[np.floating]) -> int:
-    """How many decimals give the largest number at least two significant digits, but no more than four decimals."""
+    """The number of decimals, at most four, with which the largest number has at least two significant digits."""
     largest = float(np.abs(values).max(initial=0.0))
     return 1 if largest >= 1 else min(4, 1 - int(np.floor(np.log10(largest)))) if largest > 0 else 1
 
@@ -68,7 +68,7 @@ def _where(scene: Scene, position: int) -> str:
 
 
 def dot(scene: Scene) -> Exercise:
-    """A score: the five largest products of a query and a key, the sum of the rest given, and the scaling."""
+    """A score: the five largest products of a query and a key, the given sum of the other products, and the scaling."""
     layer, head, query = scene.layer, scene.head, scene.token
     block = f"blocks.{layer}.attn."
     pattern = scene.trace.read(f"{block}pattern", head=head, row=query)

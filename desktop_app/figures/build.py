@@ -1,7 +1,7 @@
 """Makes the figures of a listing, but only those whose inputs or files have changed since they were last made.
 
-A small file beside the figures records, for each of them, the digest of what it was made from (model, prompt,
-options, program) and that of the written files. A figure is up to date if both still match.
+A small file next to the figures records, for each of them, the digest of everything it was made from (model, prompt,
+options, program), and the digest of the files written. A figure is up to date if both still match.
 """
 
 import hashlib
@@ -39,19 +39,19 @@ _VERSION = 1
 _MODEL_FILES = (".json", ".safetensors", ".txt")
 _DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
 _BEGUN = {"inputs": "", "written": ""}
-"""The record of a figure that is yet to be made."""
+"""The record of a figure that has not been made yet."""
 _ENDED = "its process ended unexpectedly; build again, with --jobs 1 if memory is short."
-_PASSES, _MODELS = 4, 2  # how many passes and models are kept in memory for entries that share them
+_PASSES, _MODELS = 4, 2  # numbers of passes and models kept in memory for entries that share them
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a build went: names of figures made and of figures up to date, and sentences about those that failed."""
+    """The result of a build: names of figures made and of figures up to date, and sentences about those that failed."""
 
     made: tuple[str, ...]
     kept: tuple[str, ...]
     failed: tuple[str, ...]
-    unlisted: tuple[str, ...]  # files made for an earlier version of the listing that are no longer in it
+    unlisted: tuple[str, ...]  # files made for an earlier version of the listing, which does not contain them any more
 
 
 Progress = Callable[[int, int, str, str], None]
@@ -88,7 +88,7 @@ def build(
     force: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Report:
-    """Make the figures that are not up to date. One that fails does not stop the others; the record keeps the rest.
+    """Make the figures that are not up to date. A figure that fails does not stop the others; the record has the rest.
 
     Raises ExportError before anything is made if a file to be written exists and is not from a build, unless `force`.
     """
@@ -106,7 +106,7 @@ def build(
             refuse_existing(path, force=True)
     if strange:
         raise ExportError(*strange)
-    # Recorded before the first figure is made: after a kill, the next build recognises the files as its own.
+    # This is recorded before the first figure is made, so that after a kill the next build recognises the files.
     begun = [entry.name for entry in todo if entry.name not in record.outputs]
     if begun:
         record.outputs |= dict.fromkeys(begun, _BEGUN)
@@ -212,7 +212,7 @@ def model_digest(folder: Path) -> str:
 
 
 def _made(entries: list[ListedFigure], jobs: int) -> Iterator[tuple[ListedFigure, "list[bytes] | LogitscopeError"]]:
-    """The files of each entry as they are finished. Passes run in this process, one at a time; workers draw."""
+    """(entry, files or error) for each entry as it is finished. Passes run in this process one by one; workers draw."""
     shared = _Shared()
     with _workers(min(jobs, len(entries))) as workers:
         pool = workers
@@ -260,21 +260,21 @@ def _finished(
 
 @contextmanager
 def _workers(count: int) -> Iterator[Executor | None]:
-    """Worker processes, if there is more than one; they end with the `with` block, even after an exception."""
+    """A pool of worker processes, if there is more than one; it ends with the `with` block, even after an exception."""
     if count < 2:
         yield None
         return
     pool = worker_pool(count)
     try:
         yield pool
-    except BaseException:  # Ctrl+C, a signal: do not wait for what is being drawn
+    except BaseException:  # Ctrl+C or a signal: do not wait for figures being drawn
         end_workers(pool, now=True)
         raise
     end_workers(pool, now=False)
 
 
 class _Shared:
-    """Keeps open the models and passes that several figures share."""
+    """Keeps models and passes open that several figures share."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[Path, bool], Model] = OrderedDict()

@@ -25,7 +25,7 @@ from desktop_app.figures.theme import Theme
 from desktop_app.figures.xml_text import escape
 
 FORMATS = ("svg", "pdf", "png")
-_VECTOR_CELLS = 1000  # by default, larger heatmaps become a picture inside the figure
+_VECTOR_CELLS = 1000  # larger heatmaps become bitmaps inside the figure, by default
 
 _SETTINGS: Any = {
     **fonts.GENERIC,
@@ -37,7 +37,7 @@ _SETTINGS: Any = {
     "text.hinting": "none",
 }
 
-# JetBrains Mono draws -> as an arrow and != as one sign, which misrepresents tokens.
+# JetBrains Mono draws -> as an arrow and != as one sign, so that tokens would look wrong.
 _NO_LIGATURES: Any = {"fontfeatures": ["-calt", "-liga"]} if hasattr(Text, "set_fontfeatures") else {}
 _SVG_STYLE = b"text{font-variant-ligatures:none;font-feature-settings:'calt' 0,'liga' 0;white-space:pre}"
 
@@ -48,10 +48,11 @@ _kept_fonts: Any = getattr(font_manager, "_get_font", None)  # matplotlib has no
 
 @contextmanager
 def _our_settings() -> Iterator[None]:
-    """matplotlib's defaults with our settings: no user's matplotlibrc changes a figure.
+    """In this context matplotlib has its defaults with our settings, so that no user's matplotlibrc changes a figure.
 
-    The settings are those of the process, so threads draw one after the other. matplotlib caches the fonts that each
-    thread has opened, up to 64 lists of files; a window starts new threads, so all but the main thread release theirs.
+    The settings belong to the process, so threads draw one after the other. matplotlib caches the fonts that each
+    thread has opened, up to 64 lists of files. A window starts new threads, so all threads except the main one release
+    theirs.
     """
     with _one_at_a_time:
         try:
@@ -73,7 +74,7 @@ def make_figure(
     transparent: bool = False,
     cells: int = _VECTOR_CELLS,
 ) -> Figure:
-    """A figure of `width` x `height` points with the marks on it; larger heatmaps than `cells` become pictures."""
+    """A figure of `width` x `height` points with the marks on it; heatmaps larger than `cells` become bitmaps."""
     with _our_settings():
         figure = Figure(figsize=(width / 72, height / 72), dpi=72)
         figure.patch.set_facecolor("none" if transparent else theme.background)
@@ -91,7 +92,7 @@ def figure_bytes(
 ) -> bytes:
     """The figure's file; the same figure gives the same bytes (no dates, no random names). `text` describes it.
 
-    With `outlines` the text of an SVG file is drawn as shapes, which look the same in every viewer.
+    With `outlines`, the text of an SVG file is drawn as shapes, which look the same in every viewer.
     """
     canvas: Any = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind](figure)
     undated: dict[str, dict[str, Any]] = {
@@ -110,7 +111,7 @@ def figure_bytes(
 
 
 def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> bytes:
-    """The SVG with additions that matplotlib has no setting for: text style, the fonts it needs, and a description."""
+    """The SVG with additions for which matplotlib has no setting: text style, the fonts needed, and a description."""
     faces = ""
     if not outlines:
         written = [t for axes in figure.axes for t in axes.texts]
@@ -124,7 +125,7 @@ def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> byt
 
 
 def pdf_of_pages(figures: Iterable[Figure]) -> bytes:
-    """A PDF file with one page for each figure, each drawn when it is written; fonts are embedded only once."""
+    """A PDF file with one page per figure, each drawn when it is written; fonts are embedded only once."""
     buffer = io.BytesIO()
     undated = {"CreationDate": None, "ModDate": None, "Creator": "Logitscope"}
     with _our_settings(), PdfPages(buffer, metadata=undated) as pages:
@@ -210,7 +211,8 @@ def _heat(mark: Heat, axes: Any, order: int, most: int) -> None:
     colours[..., :3] = mark.table[np.nan_to_num(fractions * 255).astype(int)]
     colours[..., 3] = np.where(there, 255, 0)
     if rows * columns > most:
-        # Enlarged by a whole factor to about four pixels a point: viewers that smooth pictures leave cells sharp.
+        # Enlarged by a whole factor to about four pixels per point, so that cells stay sharp in viewers that smooth
+        # pictures.
         factor = max(1, min(8, int(4 * min(r.w / columns, r.h / rows))))
         large = colours.repeat(factor, 0).repeat(factor, 1)
         axes.imshow(large, extent=(r.x, r.x + r.w, r.y + r.h, r.y), aspect="auto", interpolation="none", zorder=order)
@@ -219,5 +221,5 @@ def _heat(mark: Heat, axes: Any, order: int, most: int) -> None:
     y = r.y + np.arange(rows + 1) * r.h / rows
     corners = [[(x[j], y[i]), (x[j + 1], y[i]), (x[j + 1], y[i + 1]), (x[j], y[i + 1])] for i, j in np.argwhere(there)]
     faces = colours[there] / 255
-    # An edge of the cell's own colour closes the hairlines that viewers leave between neighbours.
+    # Edges in the colour of the cell close the hairlines that viewers leave between neighbours.
     axes.add_collection(PolyCollection(corners, facecolors=faces, edgecolors=faces, linewidths=0.3, zorder=order))

@@ -21,14 +21,14 @@ from desktop_app.gpt2.files import whole_file
 
 FORMATS = ("svg", "pdf", "png")
 _MM = 72 / 25.4
-_TEXT = 13.0  # design units of body text
+_TEXT = 13.0  # type size of body text in design units
 _FOOT_LINE = 16.0
-_VECTOR_DENSITY = 4.0  # pixels a point (288 an inch), for heatmaps too large to be drawn cell by cell
+_VECTOR_DENSITY = 4.0  # pixels per point (288 per inch), for heatmaps too large to be drawn cell by cell
 
 
 @dataclass(frozen=True)
 class Size:
-    """A page: width and height in points (no height: as high as the view needs), and the body text's size in points."""
+    """A page: width and height in points (without a height, as high as the view needs), and body text in points."""
 
     title: str
     width: float
@@ -45,7 +45,7 @@ SIZES: dict[str, Size] = {
     "a0": Size("A0 sheet, 1189 × 841 mm", 1189 * _MM, 841 * _MM, 30),
 }
 MOST_PIXELS = 250_000_000
-"""Most pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight or more bytes for each."""
+"""The maximum number of pixels of a PNG: an A0 poster at 300 dpi has 139 million, each taking at least eight bytes."""
 
 DPI = (96, 150, 200, 300, 600)
 
@@ -54,8 +54,8 @@ DPI = (96, 150, 200, 300, 600)
 class Options:
     """How a figure is made. `size` is a name of SIZES, `theme` of THEMES, `language` of a table of labels.
 
-    `font_size` is the body text's size in points on the finished page. If given, it is kept, and a page that is
-    too low for it grows; otherwise text on a page of fixed height is first made smaller.
+    `font_size` is the size of body text in points on the finished page. If it is given, it is not changed, and a page
+    that is too low becomes higher. Otherwise, text on a page of fixed height is first made smaller.
     """
 
     kind: str = "svg"
@@ -66,7 +66,7 @@ class Options:
     transparent: bool = False
     font_size: float | None = None
     language: str = ENGLISH
-    title: bool = True  # whether headline and lead are drawn; without them, a single picture has no heading either
+    title: bool = True  # whether headline and lead are drawn; without them, a single picture also has no heading
 
     def __post_init__(self) -> None:
         for value, choices, what in (
@@ -85,7 +85,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that a figure is drawn from; small enough to be sent to another process."""
+    """Everything from which a figure is drawn; small enough to be sent to another process."""
 
     view: View
     caption: str
@@ -134,7 +134,7 @@ def make_path_job(scene: Scene, step: Step, cell: Cell) -> Job:
 
 
 def kind_of(path: Path) -> str:
-    """The format that a file name asks for. Raises ExportError."""
+    """The format for a file name. Raises ExportError."""
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ExportError(f"{path.name}: the name must end in .svg, .pdf or .png, which says what to write.")
@@ -142,7 +142,7 @@ def kind_of(path: Path) -> str:
 
 
 def _untitled(view: View) -> View:
-    """The view without its panel's heading, if it has one panel: the text under the figure names it."""
+    """The view without its panel's heading if there is only one panel, because the text under the figure names it."""
     children = view.content.children
     if len(children) != 1 or isinstance(children[0], Box):
         return view
@@ -160,7 +160,7 @@ class Sheet:
 
 def lay_out(job: Job, options: Options) -> Sheet:
     """Lay out the figure's marks, in points from the page's corner, including margins and caption."""
-    from desktop_app.figures import fonts  # imports matplotlib, which takes long to load
+    from desktop_app.figures import fonts  # this imports matplotlib, which takes long to load
 
     job = in_language(job, options.language)
     view = job.view if options.title else _untitled(job.view)
@@ -169,9 +169,10 @@ def lay_out(job: Job, options: Options) -> Sheet:
     margin = text * 1.6
     width = size.width - 2 * margin
     density = options.dpi / 72 if options.kind == "png" else _VECTOR_DENSITY
-    # On a page of fixed height, text shrinks to two thirds at most before the page grows, unless its size was given.
+    # On a page of fixed height, text shrinks to two thirds at most before the page becomes higher, unless its size was
+    # given.
     for shrink in (1.0,) if options.font_size else (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
-        # A viewer's fonts draw the text of an SVG; DejaVu, a common substitute, is up to 15 % wider than Inter.
+        # Viewers draw the text of an SVG in their fonts; DejaVu, a common substitute, is up to 15 % wider than Inter.
         slack = 0.15 if options.kind == "svg" else 0.0
         page = Page(
             THEMES[options.theme], fonts.width, text / _TEXT * shrink, density, slack, translator(options.language)
@@ -201,7 +202,7 @@ def render(job: Job, options: Options) -> bytes:
 
 
 def _refuse_too_many(sheet: Sheet, options: Options) -> None:
-    """Raise ExportError for a PNG with more pixels than a viewer, or this program, has memory for."""
+    """Raise ExportError for a PNG with more pixels than a viewer, or this program, can hold in memory."""
     pixels = sheet.width * sheet.height * (options.dpi / 72) ** 2
     if options.kind == "png" and pixels > MOST_PIXELS:
         fitting = int(options.dpi * math.sqrt(MOST_PIXELS / pixels))
@@ -222,6 +223,6 @@ def _moved(mark: Mark, dx: float, dy: float) -> Mark:
     if isinstance(mark, Fill | Heat | Picture):
         r = mark.rect
         return replace(mark, rect=Rect(r.x + dx, r.y + dy, r.w, r.h))
-    if isinstance(mark, Words):  # numbers here, arrays below: kept apart for the type checker
+    if isinstance(mark, Words):  # numbers here, arrays below: separate for the type checker
         return replace(mark, x=mark.x + dx, y=mark.y + dy)
     return replace(mark, x=mark.x + dx, y=mark.y + dy)

@@ -1,4 +1,4 @@
-"""The kinds of panels, one row each: extent, painter, and functions that give the content as numbers and in words."""
+"""The kinds of panels, one row each: size, painter, and functions that give the content as numbers and in words."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,22 +46,22 @@ Extent = tuple[float, float]
 
 @dataclass(frozen=True)
 class PanelKind:
-    """Everything about a kind of panel besides its fields."""
+    """Everything about a kind of panel except its fields."""
 
     extent: Callable[[Any, float, Page], Extent]
-    """Least and wanted height in design units, at a width in units of the page."""
+    """Returns the minimum and preferred height in design units, for a width in units of the page."""
     paint: Callable[[Any, Rect, Page], None]
-    """Adds its marks within a rectangle of the page."""
+    """Draws the panel: adds marks within a rectangle of the page."""
     least_width: float
-    """Width in design units below which it is placed under its neighbour instead of beside it."""
+    """The width in design units below which the panel is placed under its neighbour instead of beside it."""
     tables: Callable[[Any], Iterator[Table]]
-    """Its numbers as tables, for CSV and JSON."""
+    """Returns its numbers as tables, for CSV and JSON."""
     words: Callable[[Any], str]
-    """A description in a sentence or two, for readers who cannot see it."""
+    """Returns a description in one or two sentences, for readers who cannot see it."""
     phrases: Callable[[Any, Callable[[str], str]], dict[str, Any]]
-    """Its translated fields: those that contain words, other than title and note."""
+    """Returns the fields that contain words, other than title and note, translated."""
     most: Callable[[Any, float], float] = lambda _panel, wanted: wanted
-    """The greatest height that it can use if a page has room to spare, given its wanted height; text does not grow."""
+    """Returns the maximum height that it can use, given its preferred height, on a page with more space."""
 
 
 KINDS: dict[type[Panel], PanelKind] = {
@@ -214,4 +214,4 @@ KINDS: dict[type[Panel], PanelKind] = {
         lambda _panel, wanted: 9 * wanted,
     ),
 }
-"""Every kind; a test compares it with `AnyPanel`."""
+"""All kinds; a test compares them with `AnyPanel`."""

@@ -1,4 +1,4 @@
-"""Lays out a view on a page: headline, lead, and panels that share the room, each drawn by its painter."""
+"""Lays out a view on a page: headline, lead, and panels that share the space, each drawn by its painter."""
 
 import math
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ _WIDE = 1.6  # ratio of width to height from which on a box's `wide` arrangement
 
 
 def place_view(view: View, width: float, height: float, page: Page, *, heading: bool = True) -> float:
-    """Draw `view` on a page of this width, filling `height` where panels can grow. Returns the height used.
+    """Draw `view` on a page of this width; panels that can grow fill `height`. Returns the height used.
 
-    Content that does not fit makes the page taller and is not made smaller: a screen scrolls, a figure grows.
+    Content that does not fit makes the page higher and is not made smaller: a screen scrolls, a figure grows.
     """
     lines = page.wrap(view.title, width, size=20, bold=True) if heading else []
     after = page.width(lines[0], size=20, bold=True) * (1 + page.slack) + page.u(14) if len(lines) == 1 else width
@@ -57,7 +57,7 @@ def _badge_width(words: str, page: Page) -> float:
 
 
 def _badge(words: str, room: Rect, page: Page) -> None:
-    """Draw a badge that says which pass the view shows: after a title of one line, or above everything."""
+    """Draw a badge that says which pass the view shows: after a title of one line, else above everything."""
     pill = Rect(room.x, room.y, min(_badge_width(words, page), room.w), room.h)
     page.fill(pill, page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
     page.words(
@@ -66,7 +66,7 @@ def _badge(words: str, room: Rect, page: Page) -> None:
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
-    """The panels of a view, arranged for the shape of the space: a wide, low one gets the `wide` arrangement."""
+    """The panels of a view, arranged for the shape of the space: a wide, low space gets the `wide` arrangement."""
     if content.wide is None or not 0 < height < width / _WIDE:
         return content
     low, high = _extent(content.wide, width, page)[0], _extent(content, width, page)[0]
@@ -74,14 +74,14 @@ def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
 
 
 def height_in(content: Box, width: float, height: float, page: Page) -> float:
-    """How much of `height` the panels take: at least what they need; their wanted height if `height` is infinite."""
+    """How much of `height` the panels take: at least what they need; if `height` is infinite, what they prefer."""
     least, wanted = _extent(content, width, page)
     most = wanted if math.isinf(height) else _most(content, width, page)
     return min(max(height, page.u(least)), page.u(most))
 
 
 def _most(item: Any, width: float, page: Page) -> float:
-    """The greatest height that an item can use."""
+    """The maximum height that an item can use."""
     if not isinstance(item, Box):
         wanted = _extent(item, width, page)[1]
         return KINDS[type(item)].most(item, wanted)
@@ -93,7 +93,7 @@ def _most(item: Any, width: float, page: Page) -> float:
 
 def _extent(item: Any, width: float, page: Page) -> Extent:
     if not isinstance(item, Box):
-        # The extent is needed several times in one layout, and is slow to compute for a thousand tokens.
+        # The size is needed several times in one layout, and is slow to compute for a thousand tokens.
         key = (id(item), width)
         if key not in page.extents:
             least, wanted = KINDS[type(item)].extent(item, width, page)
@@ -109,7 +109,7 @@ def _extent(item: Any, width: float, page: Page) -> Extent:
 
 
 def _beside(box: Box, width: float, page: Page) -> bool:
-    """Whether the children are placed beside each other: the box asks for it, and each of them has enough room."""
+    """Whether the children are placed side by side: the box asks for it, and all of them have enough space."""
     if not box.across:
         return False
     widths = _widths(box, width, page)
@@ -123,7 +123,7 @@ def _least_width(item: Any) -> float:
         return _GRID_BESIDE
     if not isinstance(item, Box):
         return KINDS[type(item)].least_width
-    # The least width of a row within a row is that of one child, since its children can be placed under each other.
+    # The minimum width of a row within a row is that of one child, since its children can be placed below each other.
     return max(_least_width(child) for child in item.children)
 
 
@@ -134,7 +134,7 @@ def _widths(box: Box, width: float, page: Page) -> list[float]:
 
 
 def places(item: Any, rect: Rect, page: Page) -> Iterator[tuple[Any, Rect]]:
-    """Each panel of a box, in order, and its place on the page."""
+    """Each panel in a box, in order, with its rectangle on the page."""
     if not isinstance(item, Box):
         yield item, rect
     elif _beside(item, rect.w, page):
@@ -150,7 +150,7 @@ def places(item: Any, rect: Rect, page: Page) -> Iterator[tuple[Any, Rect]]:
 
 
 def _heights(box: Box, rect: Rect, page: Page) -> list[float]:
-    """Each child's height: the least, then more by weight up to what each wants, then up to the most it can use."""
+    """Each child's height: its minimum, then more by weight up to its preference, then up to its maximum."""
     extents = [_extent(child, rect.w, page) for child in box.children]
     weights = box.weights if box.weights and not box.across else (1.0,) * len(extents)
     heights = [page.u(least) for least, _ in extents]
@@ -162,7 +162,7 @@ def _heights(box: Box, rect: Rect, page: Page) -> list[float]:
 
 
 def _share(heights: list[float], limits: list[float], weights: tuple[float, ...], free: float) -> float:
-    """Add to `heights` by weight, none beyond its limit; returns how much of `free` was given out."""
+    """Increase `heights` by weight, up to their `limits`; return how much of `free` was used."""
     given = 0.0
     for _ in heights:
         open_ = [n for n, limit in enumerate(limits) if heights[n] < limit - 0.5]

@@ -1,7 +1,7 @@
 """Reads a file that lists figures (figures.toml) into orders, and reports each fault with its place in the file.
 
 An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, `session` or `trace`), and otherwise the keys of `logitscope
-figure` without their dashes; `[defaults]` holds what every entry has unless it says otherwise.
+figure` without dashes. `[defaults]` contains keys for all entries, which an entry may override.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import regular
 
 _LIMIT = 4 << 20
-_MOST_FAULTS = 20  # faults reported at once
+_MOST_FAULTS = 20  # the maximum number of faults reported at once
 _PARTS = 32
 _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL)
 """Strings and comments, whose dots do not belong to keys."""
@@ -34,15 +34,15 @@ _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
 
 @dataclass(frozen=True)
 class ListedFigure:
-    """One figure to be made: what it is, and where the listing asks for it."""
+    """One figure to be made: what it shows, and where in the listing it is requested."""
 
     order: Order
-    name: str  # the file, as written in the listing
+    name: str  # the name of the file, as in the listing
     where: str
 
 
 class Listing:
-    """The content of a listing, and the lines of its parts."""
+    """The content of a listing, and the line numbers of its parts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class Listing:
             raise ExportError(f"{path} is not UTF-8 text (byte {reason.start}).") from reason
         except (tomllib.TOMLDecodeError, RecursionError) as reason:
             raise ExportError(f"{path} is not TOML: {reason}.") from reason
-        except ValueError as reason:  # Python reads no whole number of more than 4,300 digits
+        except ValueError as reason:  # Python does not read whole numbers of more than 4,300 digits
             raise ExportError(f"{path} has a number of thousands of digits; no figure has one.") from reason
         self._lines = text.splitlines()
         self._starts = [n for n, line in enumerate(self._lines) if _HEADER.match(line)]
@@ -71,7 +71,8 @@ class Listing:
     def where(self, entry: int, key: str = "") -> str:
         """The place of an entry, or of a key in it: "figures.toml, line 12"."""
         named = f"{self.path.name}, figure {entry + 1}"
-        if len(self._starts) != len(self.table["figure"]):  # not all are under [[figure]]: lines unknown
+        # not all entries are under [[figure]], so line numbers are unknown
+        if len(self._starts) != len(self.table["figure"]):
             return named
         start = self._starts[entry]
         own = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
@@ -89,8 +90,8 @@ MakeOrder = Callable[[argparse.Namespace, str | None], Order]
 def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrder) -> list[ListedFigure]:
     """The figures that `path` lists, each to be written below `folder`.
 
-    `options` are those of `logitscope figure` that an entry may give as keys, and `make_order` reads them.
-    Raises ExportError that names every entry and line at fault.
+    `options` are those of `logitscope figure` that an entry may give as keys; `make_order` reads them. Raises
+    ExportError that names every entry and line at fault.
     """
     listing = Listing(path)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -106,7 +107,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
             fields = {**listing.table.get("defaults", {}), **own}
             for place in (*_PROMPTS, "step", "cell"):
                 rivals = ("step", "cell") if place in ("step", "cell") else _PROMPTS
-                if place in own:  # an entry's own prompt, step or cell replaces one of another kind from the defaults
+                if place in own:  # an entry's prompt, step or cell replaces one of another kind from the defaults
                     fields = {k: v for k, v in fields.items() if k == place or k not in rivals or k in own}
             files = _names(fields)
             for key in fields:
@@ -115,7 +116,8 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
             for name in files:
                 arguments = _parsed(parser, fields, rows, path.parent)
                 arguments.out = folder / name
-                arguments.data = arguments.data if name == files[0] else ""  # data once, beside the first figure
+                # data files are written once, next to the first figure
+                arguments.data = arguments.data if name == files[0] else ""
                 prompt = fields.get("prompt")
                 if sum(place in fields for place in _PROMPTS) > 1:
                     raise ExportError("prompt, ids, session and trace exclude each other; give one of them.")
@@ -140,7 +142,7 @@ def record_file(path: Path, folder: Path) -> Path:
 
 
 def _place(file: Path) -> str:
-    """A file's path with case folded: Windows and macOS ignore case in names, and lists move between systems."""
+    """A file's path with case folded, since Windows and macOS ignore case and listings move between systems."""
     return str(file.absolute()).casefold()
 
 
@@ -183,7 +185,7 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
 
 
 def _names(fields: Mapping[str, Any]) -> list[str]:
-    """The files that an entry asks for: its name with its suffix, or with each of its formats."""
+    """The files that an entry requests: its name with its suffix, or with each of its formats."""
     name, formats = fields.get("name"), fields.get("format", "svg")
     if not isinstance(name, str) or not name:
         raise ExportError("a figure needs a name, which becomes that of its file.", option="name")
@@ -234,7 +236,7 @@ def _parsed(
             argv += [f"--{key}={one}" for one in (value if isinstance(value, list) else [value])]
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        # The value may instead be a model's name: bundled, or owner/name of the hub.
+        # The value may also be a model's name: bundled, or owner/name on the hub.
         is_path = key in _PATHS and (key not in ("model", "beside") or (base / text).exists())
         argv.append(f"--{key}={base / text if is_path else text}")
     try:

@@ -35,7 +35,7 @@ _COUNTED = {"unfold": "block"}
 
 @dataclass(frozen=True)
 class Order:
-    """What the user asked for. The prompt is `state`'s, `ids` or `trace`; `head` None is head 0, or a whole weight."""
+    """What the user requested. The prompt is `state`'s, `ids` or `trace`; `head` None is head 0, or a whole weight."""
 
     out: Path
     step: str | None = None
@@ -45,13 +45,13 @@ class Order:
     model: Path | None = None
     prompted: bool = True
     ids: str | None = None
-    trace: Path | None = None  # file of a saved pass, used in place of a prompt
+    trace: Path | None = None  # the file of a saved pass, used in place of a prompt
     state: State = field(default_factory=State)
     options: Options = field(default_factory=Options)
     data: tuple[str, ...] = ()
     excerpt: Excerpt = field(default_factory=Excerpt)
-    limit: float | None = None  # the end of the colour scale, regardless of the values
-    target: str | None = None  # texts of the token to explain, and of the one to compare it with
+    limit: float | None = None  # the limit of the colour scale, whatever the values
+    target: str | None = None  # texts of the token to explain, and of the token to compare it with
     against: str | None = None
     pins: tuple[str, ...] = ()  # texts of the pinned tokens
 
@@ -64,7 +64,7 @@ class Order:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files to be written: the figure, and its data beside it."""
+        """The files to be written: the figure, and its data files."""
         return (self.out, *(self.out.with_suffix(f".{kind}") for kind in self.data))
 
 
@@ -87,7 +87,7 @@ def find(order: Order, config: Config) -> Subject:
 
 
 def ids_of(order: Order, model: Model) -> tuple[int, ...]:
-    """The token ids of the order's prompt. Raises LogitscopeError for what the model cannot take."""
+    """The token ids of the order's prompt. Raises LogitscopeError if the model cannot take them."""
     if order.ids is not None:
         return parse_ids(order.ids, model.config.vocab_size)
     ids = encode(order.state, model.tokenizer)
@@ -96,7 +96,7 @@ def ids_of(order: Order, model: Model) -> tuple[int, ...]:
 
 
 def scene_of(order: Order, subject: Subject, model: Model, passes: Passes) -> Scene:
-    """The scene that is shown. Raises LogitscopeError for a token or a position that does not exist."""
+    """The scene that the figure shows. Raises LogitscopeError for a token or a position that does not exist."""
     count = len(passes.trace)
     check_index("token", order.state.token, count)
     check_index("position", order.state.position, count)
@@ -124,7 +124,7 @@ def scene_of(order: Order, subject: Subject, model: Model, passes: Passes) -> Sc
 
 
 def _token(model: Model, name: str, text: str) -> int:
-    """The single token that a text encodes to. Raises ExportError."""
+    """The single token to which a text is encoded. Raises ExportError if it is not exactly one."""
     ids = model.tokenizer.encode(text).ids
     if len(ids) != 1:
         pieces = ", ".join(map(model.tokenizer.quoted, ids[:6])) + (", …" if len(ids) > 6 else "")
@@ -173,7 +173,7 @@ def _make(order: Order, subject: Subject, model: Model, passes_of: PassesOf | No
 
 
 def files_of(job: Job, options: Options, data: Sequence[str]) -> list[bytes]:
-    """The bytes of the figure and of its data files, as a worker process makes them."""
+    """The bytes of the figure and of its data files; runs in a worker process."""
     return [render(job, options), *(WRITERS[kind](job) for kind in data)]
 
 
@@ -190,7 +190,7 @@ def write_together(paths: Sequence[Path], made: Sequence[bytes]) -> None:
 
 
 def refuse(order: Order, *, force: bool) -> None:
-    """Raise ExportError if it is already clear that the files cannot be written, or if they exist."""
+    """Raise ExportError if it is already certain that the files cannot be written, or if they exist."""
     kind_of(order.out)
     for path in order.files:
         refuse_existing(path, force=force)

@@ -34,7 +34,7 @@ _PART_OF_EDIT = re.compile(r"\.(before|keep|put)$")
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be drawn. `step` is the step that is shown, or that an opened number replaces."""
+    """What is to be drawn. `step` is the step that is shown, or that an opened number belongs to."""
 
     route: "Route"
     step: Step
@@ -43,16 +43,16 @@ class Subject:
 
     @property
     def needs_prompt(self) -> bool:
-        """Whether the subject concerns a text, not the model alone."""
+        """Whether the subject needs a text; otherwise it only needs the model."""
         return self.route.of_text
 
 
 def find_subject(name: str, config: Config, *, layer: int | None = None, head: int | None = None) -> Subject:
-    """The subject that a name refers to.
+    """The subject with a certain name.
 
-    It is a step or tensor (`blocks.2.attn.pattern`, or `pattern` with a layer), `overview:` with one of the four
-    grids, `weights:` with a weight, `census`, `check`, or a workspace, with `workspace:` before it where a step of the
-    block has the same name. Raises ExportError, with the closest names, and ModelError for a head that does not exist.
+    It is a step or tensor (`blocks.2.attn.pattern`, or `pattern` with a layer), `overview:` with one of the four grids,
+    `weights:` with a weight, `census`, `check`, or a workspace, with the prefix `workspace:` if a step of the block has
+    the same name. Raises ExportError that suggests the closest names, and ModelError for a head that does not exist.
     """
     if name in _NAMED:
         return _NAMED[name]("", config, layer, head)
@@ -110,7 +110,7 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
     if name == PROBABILITY:
         if len(index) != 1 or index[0] >= config.vocab_size:
             raise ExportError(f"{text[:60]!r}: a probability has the id of a token, from 0 to {config.vocab_size - 1}.")
-        # The state decides after which position the probability is.
+        # The state determines after which position the probability is.
         cell = Cell(PROBABILITY, (position or 0, *index))
         return Subject(CELL, next(s for s in steps if s.key == "probabilities"), cell=cell)
     if name in weight_names(config) or name.endswith(("W_QKV", "b_QKV")):
@@ -122,7 +122,7 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
 
 
 def _step(name: str, layer: int | None, config: Config) -> Step:
-    """The step of that name; with a layer, `pattern` suffices. Raises ExportError."""
+    """The step with that name; if a layer is given, `pattern` suffices. Raises ExportError."""
     if layer is not None:
         own = [step for step in step_list(config) if step.layer == layer]
         full = [name, f"blocks.{layer}.{name}", f"blocks.{layer}.attn.{name}"]
@@ -197,8 +197,8 @@ def _cell_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
 class Route:
     """How one kind of subject becomes a figure.
 
-    `of_text`: whether it shows a text, not the model alone. `heads`: whether it has a main picture for each
-    head, which `heads_job` can show side by side.
+    `of_text`: whether it needs a text, not only the model. `heads`: whether it has a main picture for each head;
+    `heads_job` can show these side by side.
     """
 
     job: Callable[[Subject, Model, Scene | None], Job]
@@ -229,7 +229,7 @@ def heads_job(subject: Subject, model: Model, scene: Scene, part: Excerpt) -> Jo
 
 
 def excerpt_job(job: Job, part: Excerpt, step: Step, scene: Scene | None) -> Job:
-    """The figure of a part of the view; its caption says which. Raises ExportError for tokens that do not exist."""
+    """The figure of a part of the view; its caption names the part. Raises ExportError for tokens that do not exist."""
     view, words = job.view, job.caption
     if part.panel and not part.heads:
         view = replace(view, content=column(main_panel(view, step.tensors)))

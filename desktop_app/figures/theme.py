@@ -16,8 +16,10 @@ Table = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Theme:
-    """Colours by role, as #rrggbb. `void` fills missing cells; the colour tables run through `stops`.
-    `stroke` is the factor by which lines are wider than designed."""
+    """Colours by role, as #rrggbb. `void` fills missing cells; the colour tables interpolate between `stops`.
+
+    `stroke` is a factor for the width of lines.
+    """
 
     name: str
     background: str
@@ -36,7 +38,7 @@ class Theme:
     stroke: float = 1.0
 
     def words(self, colour: str) -> str:
-        """`colour` mixed with as much ink as text in it needs: a contrast of 4.5:1 on every background it is on."""
+        """`colour` mixed with as much of the ink colour as text needs for a contrast of 4.5:1 on every background."""
         return _legible(colour, self.ink, (self.background, self.panel, self.accent_fill))
 
     def table(self, diverging: bool) -> Table:
@@ -94,12 +96,12 @@ PRINT = Theme(
     accent_fill="#f3f3f3",
     void="#f1f1f1",
     hues=_hues("#000000", "#8a5800", "#1d4fae #a83c17 #1c6e3b #55339e #565c65 #2f3c9c"),
-    # From dark to light throughout, so that a greyscale copy still distinguishes below zero from above it.
+    # Dark to light from end to end, so that below zero and above zero differ in a greyscale copy, too.
     diverging_stops=("#0b2454", "#2f5894", "#828485", "#d3a682", "#fbdcbc"),
     sequential_stops=("#ffffff", "#b9a3ec", "#7a4fd0", "#1d0a47"),
 )
 
-# A weak projector washes out light tones and blurs thin lines: darker ends, darker fills, wider lines.
+# A weak projector washes out light tones and blurs thin lines, so ends and fills are darker and lines wider.
 PROJECTOR = Theme(
     name="projector",
     background="#ffffff",
@@ -138,7 +140,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def words_on(ground: str) -> str:
-    """Black or white, whichever is easier to read on a colour: at least 4.5:1 on any."""
+    """Black or white, whichever has the higher contrast on a colour: at least 4.5:1 on any."""
     return max(("#000000", "#ffffff"), key=lambda words: contrast(words, ground))
 
 

@@ -52,9 +52,9 @@ class Heads(NamedArrays):
     """Scores of every head on a battery.
 
     `scores` of MEASURES and `without_first` of PATTERNS are [layer, head], means over the battery's texts; `spread` of
-    MEASURES is the standard deviation between its texts. `uniform` is what each of PATTERNS would be with uniform
-    attention over the keys that each query may see, averaged over heads. `tokens` [sequence, pos]; `begin` is the token
-    that they begin with, `repeated` is T. `each` has MEASURES text by text, [sequence, layer, head].
+    MEASURES is the standard deviation over these texts. `uniform` is what each of PATTERNS would be for uniform
+    attention to the keys that each query may see, averaged over heads. `tokens` [sequence, pos] are the texts, which
+    begin with the token `begin`; `repeated` is T. `each` has MEASURES for every text, [sequence, layer, head].
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -82,12 +82,12 @@ class Heads(NamedArrays):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadsOnText(NamedArrays):
-    """Scores of every head on one text, [layer, head]: for PATTERNS, the share of attention on the pattern.
+    """Scores of every head on one text, [layer, head]: for PATTERNS, the fraction of attention on the pattern.
 
-    This share is the sum of A on the pattern over the sum of A, for all queries from position 1 on and all keys that
-    they see, except the keys left out. `duplicate` is attention to earlier keys with the query's own token, `induction`
-    attention to the keys after these; NaN if the text has no such key. `entropy`, `distance` and `share` are as on the
-    battery, over all of A.
+    This is the sum of A on the pattern over the sum of A, for all queries from position 1 on and all keys that they
+    see, except keys that are left out. `duplicate` is attention to earlier keys with the query's token, and `induction`
+    attention to the keys that follow these; NaN if the text has no such key. `entropy`, `distance` and `share` are as
+    on the battery, over all of A.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(MEASURES, ("layer", "head"))
@@ -113,18 +113,18 @@ def compute(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Heads:
-    """Measure every head on a battery.
+    """Scores of every head on a battery.
 
     Args:
         engine: the model.
-        begin: the token with which texts begin; the first id (0) if there is none.
+        begin: the token with which texts begin; by default the id 0.
         seed: the same seed gives the same tokens.
-        sequences: how many texts.
-        repeated: T; by default REPEATED, or fewer if the context is too short.
+        sequences: the number of texts.
+        repeated: T; by default REPEATED, or less if the context is too short.
         edits: the edits of every pass, in the notation that `parse_edits` reads.
         mask: which keys a query sees in every pass.
         stop: cancels within a pass or between two blocks.
-        progress: receives the share done.
+        progress: receives the fraction done.
 
     Raises:
         ModelError: the context is too short to repeat a token, or the target of an edit does not exist.
@@ -184,8 +184,8 @@ def kept(
 def battery(config: Config, begin: int, seed: int, sequences: int = SEQUENCES, repeated: int | None = None) -> Array:
     """Token ids [sequence, pos]: `begin`, T random tokens, and the same tokens again.
 
-    Tokens are drawn, without repeats if there are enough, from the middle of the range of ids, which byte-pair encoding
-    orders by frequency. Raises ModelError if the context is too short for a repetition.
+    Tokens are drawn from the middle of the range of ids, which byte-pair encoding orders by frequency, and without
+    repetition if there are enough. Raises ModelError if the context is too short.
     """
     room = (config.n_positions - 1) // 2
     count = min(room, REPEATED if repeated is None else repeated)
@@ -208,7 +208,7 @@ _CELLS: Mapping[str, Callable[[int], tuple[int, int | None]]] = {
     "duplicate": lambda repeated: (repeated + 1, -repeated),
     "induction": lambda repeated: (repeated + 1, 1 - repeated),
 }
-"""Functions of T that return the first query that counts and the key's offset from the query (None: the key is 0)."""
+"""Functions of T that return the first query that counts, and the key's offset from the query (None: the key is 0)."""
 
 
 def cells(name: str, repeated: int) -> tuple[Array, Array]:
@@ -228,7 +228,7 @@ def on_battery(pattern: Array, repeated: int) -> dict[str, Array]:
 
 
 def without_first(pattern: Array, looks: Mapping[str, Array], name: str, repeated: int) -> Array:
-    """A score of PATTERNS with key 0 left out: its weight over all weight beyond key 0, for the same queries."""
+    """A score of PATTERNS with key 0 left out: the weight on the pattern over all weight beyond key 0."""
     if name == "first":
         return np.zeros(len(pattern))
     beyond = 1 - pattern[:, cells(name, repeated)[0], 0].mean(-1, dtype=np.float64)
@@ -236,7 +236,7 @@ def without_first(pattern: Array, looks: Mapping[str, Array], name: str, repeate
 
 
 def uniform(repeated: int, config: Config, mask: str = CAUSAL) -> dict[str, float]:
-    """Each score of PATTERNS for uniform attention over the keys that a query may see, averaged over the heads."""
+    """Each score of PATTERNS for uniform attention to the keys that a query may see, averaged over the heads."""
     every = np.arange(2 * repeated + 1)
     found = dict.fromkeys(PATTERNS, 0.0)
     layers = range(config.n_layer) if mask_of(mask, config).heads else range(1)
@@ -250,16 +250,16 @@ def uniform(repeated: int, config: Config, mask: str = CAUSAL) -> dict[str, floa
 
 
 def _seen(trace: Trace, layer: int) -> NDArray[np.bool_]:
-    """Which keys a query sees: [head, query, key], or [1, query, key] if all heads are alike."""
+    """Which keys a query sees: [head, query, key], or [1, query, key] if all heads have the same mask."""
     every = np.arange(len(trace))
     return ~mask_of(trace.run.mask, trace.config).hidden(trace.config, layer, every, every)
 
 
 def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
-    """The mean entropy, relative to uniform attention, and mean distance of patterns [head, query, key], queries >= 1.
+    """Mean entropy, relative to uniform attention, and mean distance in tokens, of patterns [head, query, key].
 
-    `seen` [head, query], or [1, query], is how many keys a query sees. Both are NaN for a text of one token, and the
-    entropy also for heads whose queries see one key each.
+    Both are means over queries from position 1 on. `seen` [head, query], or [1, query], is the number of keys that a
+    query sees. Both are NaN for a text of one token; the entropy also for heads whose queries see only one key.
     """
     count = pattern.shape[-1]
     if count < 2:
@@ -269,7 +269,7 @@ def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
     every = np.arange(count, dtype=pattern.dtype)
     for start in range(1, count, _ROWS):
         rows = slice(start, min(start + _ROWS, count))
-        # Beyond the last key that one of these queries attends to, which is half of a long text, everything adds 0.
+        # Columns after the last key that one of these queries attends to, half of the grid for a long text, add only 0.
         keys = slice(0, 1 + int(np.flatnonzero(pattern[:, rows].any((0, 1))).max(initial=0)))
         looks = pattern[:, rows, keys]
         logs = np.maximum(looks, 1e-30)  # a weight of 0 adds 0
@@ -285,7 +285,7 @@ def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
 def share_of_norm(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:
     """|result| / |resid_pre| of each head of a block, averaged over positions from 1 on: [head].
 
-    The norm of z W_O is computed from the [d_head, d_head] products of W_O's rows, so that no result is formed.
+    The norm of z W_O is computed from the [d_head, d_head] Gram matrices of W_O's rows, so that no result is formed.
     """
     matrices = output_matrices(checkpoint, layer)
     inner = matrices @ matrices.transpose(0, 2, 1)
@@ -305,10 +305,10 @@ def on_text(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> HeadsOnText:
-    """Measure every head on the text of `trace`.
+    """Scores of every head on the text of `trace`.
 
-    `leave_first` leaves key 0 out of the attention that counts, `leave_self` every token's attention to itself.
-    Raises Cancelled on a stop.
+    `leave_first` excludes key 0 from the attention that counts, `leave_self` every token's attention to itself. Raises
+    Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
     counted = np.ones((len(trace),) * 2, np.float32)  # keys that a query does not see have no weight
@@ -337,7 +337,7 @@ def on_text(
 
 
 def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
-    """Slices of a block's heads with their attention [head, query, key]: all heads at once, or one by one if large."""
+    """(slice of heads, attention [head, query, key]) for a block: all heads at once or, if large, one by one."""
     name, heads = f"blocks.{layer}.attn.pattern", trace.config.n_head
     if 4 * heads * len(trace) ** 2 <= _AT_ONCE:
         yield slice(0, heads), trace.read(name)
@@ -347,7 +347,7 @@ def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
 
 
 def text_patterns(ids: Sequence[int]) -> dict[str, Array]:
-    """A mask [query, key] for each of PATTERNS in a text: 1 at the keys that belong to it, never after the query."""
+    """Name -> mask [query, key], for each of PATTERNS in a text: 1 at the keys of the pattern, none after the query."""
     tokens = np.asarray(ids)
     count = len(tokens)
     same = tokens[:, None] == tokens[None, :]

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a tensor or of a weight: its full name and index."""
+    """One number of a tensor or of a weight: full name and index."""
 
     name: str
     index: tuple[int, ...]
@@ -23,7 +23,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Region:
-    """Cells of one tensor or weight: an index in which None stands for every place along that axis."""
+    """Cells of one tensor or weight; None in the index stands for the whole axis."""
 
     name: str
     index: tuple[int | None, ...]

@@ -1,4 +1,4 @@
-"""One number in words: its place, by the tensor's own axes, and its meaning."""
+"""One number in words: its place, by the axes of its tensor, and its meaning."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from desktop_app.gpt2.phrase import Phrase, joined
 
 @dataclass(frozen=True)
 class Readout:
-    """A cell as shown under the pointer: exact value, tensor, place by axes, formula."""
+    """What is shown about the cell under the pointer: exact value, tensor, place by axes, and formula."""
 
     value: str
     name: str

@@ -1,4 +1,4 @@
-"""Which cells a cell was computed from, and which it feeds next, as regions of tensors, for highlighting."""
+"""The cells from which a cell was computed, and the cells computed from it, as regions of tensors to highlight."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def computed_from(trace: Trace, cell: Cell) -> tuple[Region, ...]:
 
 
 def feeds(trace: Trace, cell: Cell) -> tuple[Region, ...]:
-    """The cells of the next tensors that a cell of a tensor or of a weight goes into."""
+    """The cells of other tensors that are directly computed from a cell of a tensor or of a weight."""
     found = []
     for tensor in trace.table.values():
         formula = tensor.spec.formula
@@ -36,8 +36,7 @@ def feeds(trace: Trace, cell: Cell) -> tuple[Region, ...]:
             letters = bind(operand.at, cell.index, trace.config) if name == cell.name else None
             if letters is None:
                 continue
-            # A row of the token table is looked up wherever its token occurs, one of the position table at that
-            # position.
+            # A row of the token table is read wherever its token occurs, a row of the position table at that position.
             token = letters.pop(TOKEN, None)
             rows = [{}] if token is None else [{"i": i} for i, own in enumerate(trace.ids) if own == token]
             found += [

@@ -1,7 +1,7 @@
-"""The view of what is opened under the centre: one number, a whole weight, or a workspace without a tab.
+"""The view of what was opened under the central pane: a number, a whole weight, or a workspace without a tab.
 
-A cell may belong to a pass other than the requested one, and then has its prefix: `before:`, `other:`, or for a
-difference `change:` or `differ:` (core/compare.py).
+A cell that belongs to another pass than the requested one has the prefix of that pass, `before:` or `other:`; a cell of
+a difference has `change:` or `differ:` (core/compare.py).
 """
 
 from dataclasses import fields, replace
@@ -30,14 +30,14 @@ _IN_MODEL = Phrase("in the other model")
 
 
 def _where(scene: Scene, which: str) -> str:
-    """The pass that a number of another pass belongs to, as the end of a sentence."""
+    """Words that end a sentence with the pass to which a number belongs."""
     return _IN_MODEL if which == OTHER and scene.passes.guest is not None else _WORDS[which]
 
 
 def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
-    """The pass that a cell belongs to, by name ("" for the requested one), its scene, and the cell there.
+    """The name of the pass to which a cell belongs ("" for the requested one), the pass's scene, and the cell in it.
 
-    For a difference it is the cell of the minuend. Raises ModelError if there is no such pass.
+    For a difference it is the cell from which the other is subtracted. Raises ModelError if there is no such pass.
     """
     name, mark, rest = cell.name.partition(MARK)
     if not mark:
@@ -52,12 +52,12 @@ def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
 
 
 def named_after(name: str, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-    """Regions of another pass, under the names that views use."""
+    """Regions of another pass, with the names that views use for them."""
     return tuple(replace(r, name=f"{name}{MARK}{r.name}") for r in regions) if name else regions
 
 
 def workspace_of(scene: Scene, cell: Cell) -> Step | None:
-    """The workspace that a name without an index stands for, or whose product a cell belongs to; None for any other."""
+    """The workspace named by a cell without an index, or to whose products a cell belongs; None for any other cell."""
     bare = cell.name.rpartition(MARK)[2]
     if bare in scene.trace.table:
         return None
@@ -76,7 +76,7 @@ def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
 
 
 def readout_of(scene: Scene, cell: Cell) -> Readout:
-    """The readout of a cell of a tensor, a weight or a product. Raises ModelError if there is no such cell."""
+    """What is shown about a cell under the pointer. Raises ModelError if there is no such cell."""
     name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
     which, own, bare = located(scene, cell)
     found = _readout(own, bare)
@@ -99,7 +99,7 @@ def _readout(scene: Scene, cell: Cell) -> Readout:
 
 
 def _with_before(scene: Scene, cell: Cell, found: Readout) -> Readout:
-    """Add the original value to the readout of a number of an edited pass."""
+    """The readout of a number of an edited pass, with the number before the edits."""
     before = scene.before
     if before is None or cell.name not in before.trace.table or not cell.index:
         return found
@@ -110,7 +110,7 @@ def _with_before(scene: Scene, cell: Cell, found: Readout) -> Readout:
 
 
 def _counterpart(scene: Scene, name: str, cell: Cell) -> tuple[Scene, Cell]:
-    """The scene that is subtracted, and its cell, by the alignment of the texts. Raises ModelError."""
+    """The scene that is subtracted, and the cell in it that corresponds by the alignment. Raises ModelError."""
     there = scene.beside[_LESS[name]]
     if name == CHANGE or cell.name not in scene.trace.table:
         return there, cell
@@ -131,7 +131,7 @@ def _difference(one: Scene, cell: Cell, other: Scene, theirs: Cell) -> float | N
 
 
 def clicked(scene: Scene, cell: Cell) -> State:
-    """The state after a cell of the centre was clicked: it is opened, unless its workspace handles the click."""
+    """The state after a click on a cell of the central pane: it is opened, unless its workspace handles the click."""
     which, own, bare = located(scene, cell)
     place = workspace_of(own, bare)
     chosen = place.spec.choose(own, bare) if place is not None and place.spec.choose is not None else None
@@ -148,20 +148,20 @@ def clicked(scene: Scene, cell: Cell) -> State:
 
 
 def _renamed(state: State, cell: Cell) -> State:
-    """The state with the cell, if it is on the path of opened ones, under the name of its pass."""
+    """The state in which the cell, where it is in the path of opened cells, has the prefix of its pass."""
     bare = Cell(cell.name.rpartition(MARK)[2], cell.index)
     return replace(state, opened=tuple(cell if one == bare else one for one in state.opened))
 
 
 def unready(scene: Scene, cell: Cell) -> tuple[Want, ...]:
-    """The products that the view of `cell` reads and that are not ready yet."""
+    """The products that the view of `cell` reads and that are not computed yet."""
     return tuple(want for want in wants_of(scene, cell) if not scene.has(want))
 
 
 def check_cell(scene: Scene, cell: Cell) -> None:
     """Raise ModelError if the model or the text has no such number, weight or workspace.
 
-    For a number of a workspace this cannot be checked before its products are ready: until then it passes.
+    For a number of a workspace, this cannot be checked until its products are computed; until then, nothing is raised.
     """
     _, own, bare = located(scene, cell)
     if (name := cell.name.partition(MARK)[0]) in _LESS and MARK in cell.name:
@@ -176,7 +176,7 @@ def check_cell(scene: Scene, cell: Cell) -> None:
 
 
 def view_of(scene: Scene, cell: Cell) -> View:
-    """The view that `cell` opens; an empty index means a workspace or a whole weight.
+    """The view of an opened cell; a cell with an empty index stands for a workspace or a whole weight.
 
     Raises ModelError if it does not exist.
     """
@@ -201,7 +201,7 @@ def view_of(scene: Scene, cell: Cell) -> View:
 
 
 def _change_view(scene: Scene, cell: Cell, name: str, bare: Cell) -> View:
-    """A difference: the two numbers, and below them the shown one taken apart."""
+    """The view of a difference: the two numbers, and below them the arithmetic of the displayed one."""
     readout, theirs = readout_of(scene, cell), _readout(*_counterpart(scene, name, bare))
     own = view_of(scene, bare)
     lines = (

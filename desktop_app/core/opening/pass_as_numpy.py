@@ -1,7 +1,7 @@
-"""Whole passes as numpy code, since the effect of an edit or a mask follows from no trace: it is rerun from the ids.
+"""Whole passes as numpy code: the effect of an edit or a mask is in no trace, so the pass is rerun from the ids.
 
-The lines define `run`, which takes ids and the mask of each block ([head, query, key], or broadcastable to it; true
-where seen), and optionally a tensor with cells to set to a value, and a dict that collects every such tensor.
+The lines define `run`. It takes ids and the mask of each block ([head, query, key], or broadcastable to it; true where
+a query sees a key), and optionally a tensor with cells to set to a value, and a dict that collects tensors.
 """
 
 from collections.abc import Sequence
@@ -52,9 +52,9 @@ def pairs(count):  # heads, queries and keys
 
 
 def pass_program(scene: Scene, about: str, lines: Sequence[str]) -> str:
-    """Custom lines after those that define `run`, `pairs` and `tokens`, the ids of the text.
+    """A program of `lines`, preceded by lines that define `run`, `pairs` and `tokens`, the ids of the text.
 
-    Raises ModelError for a model that is rounded to int8 and for a pass that is edited already.
+    Raises ModelError for a model rounded to int8, and for a pass that is edited already.
     """
     config = scene.config
     if config.int8:
@@ -73,7 +73,7 @@ def pass_program(scene: Scene, about: str, lines: Sequence[str]) -> str:
 
 
 def seen_in(mask: str, config: Config) -> str:
-    """A mask as code: an expression in h, q and k that gives a list with the boolean mask of each block."""
+    """Code for a mask: an expression in h, q and k whose value is a list with the boolean mask of each block."""
     found = mask_of(mask, config)
     if not found.heads:
         return f"[{found.rule.numpy}] * {config.n_layer}"

@@ -16,13 +16,13 @@ _SCALE = 9.5 / 13  # points per design unit, for body text of 9.5 points
 _SHRINK = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _DENSITY = 4.0  # pixels per point, for large heatmaps
 
-_CELLS = 1024  # larger heatmaps are drawn as pictures: many thousands of cells a page make a booklet slow
+_CELLS = 1024  # larger heatmaps are drawn as bitmaps, because thousands of cells per page make a booklet slow
 BATCH = 12
-"""Pages that one process draws at a time: making their font subset takes longer than drawing one page."""
+"""How many pages one process draws: making their font subset takes longer than drawing one page."""
 
 
 def draw_pages(slides: Sequence[Slide], theme: str, folder: Path, prefix: str) -> str:
-    """Draw some pages into a PDF file; returns the file's name. Runs in a worker process."""
+    """Draw some pages into a PDF file, and return the name of the file. Runs in a worker process."""
     from desktop_app.figures import draw
 
     laid_out = (lay_out(slide, THEMES[theme]) for slide in slides)
@@ -77,7 +77,7 @@ def lay_out(slide: Slide, theme: Theme) -> tuple[list[Mark], float]:
 
 
 def bind(pages: Sequence[Path], slides: Sequence[Slide]) -> bytes:
-    """One PDF of all pages, with the walk as its outline: its parts, folded, and the steps under each."""
+    """One PDF of all pages. Its outline has the parts of the walk, collapsed, and the steps in each part."""
     from pypdf import PdfWriter
     from pypdf.generic import BooleanObject, DictionaryObject, NameObject, TextStringObject
 

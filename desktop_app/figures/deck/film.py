@@ -13,13 +13,13 @@ from desktop_app.figures.theme import THEMES, rgb
 from desktop_app.gpt2.errors import ExportError
 
 SIZE = (1280, 720)
-_DPI = 96  # at which a slide of 960 by 540 points has SIZE
+_DPI = 96  # the resolution at which a slide of 960 by 540 points has SIZE
 _COLOURS = 255
-_RATE = 10  # frames a second of an MP4 (all of them stills): some players cope badly with fewer
+_RATE = 10  # frames per second of an MP4, all of them still; some players have problems with fewer
 
 
 def draw_frame(job: Job, theme: str, kind: str, folder: Path, prefix: str) -> str:
-    """Draw one step as a picture of SIZE; returns its file's name. Runs in a worker process."""
+    """Draw one step as a picture of SIZE, and return its file name. Runs in a worker process."""
     data = render(job, Options("png", "slide", theme, _DPI, caption=bool(job.caption)))
     with Image.open(io.BytesIO(data)) as drawn:
         frame = _fitted(drawn.convert("RGB"), THEMES[theme].background)
@@ -31,7 +31,7 @@ def draw_frame(job: Job, theme: str, kind: str, folder: Path, prefix: str) -> st
 
 
 def _fitted(drawn: Image.Image, ground: str) -> Image.Image:
-    """The picture at the top of a frame, scaled down if the step needed a taller page."""
+    """The picture at the top of a frame, scaled down if the step needed a higher page."""
     if drawn.size == SIZE:
         return drawn
     share = min(SIZE[0] / drawn.width, SIZE[1] / drawn.height, 1.0)
@@ -77,7 +77,7 @@ def find_ffmpeg() -> str:
 
 
 def _encode(frames: Sequence[Path], seconds: float, out: Path, ffmpeg: str) -> None:
-    """Send frames to ffmpeg through a pipe: if this process ends, ffmpeg's input ends, and ffmpeg with it."""
+    """Send frames to ffmpeg through a pipe, so that ffmpeg ends when this process ends."""
     source = [
         "-f",
         "rawvideo",
@@ -89,7 +89,7 @@ def _encode(frames: Sequence[Path], seconds: float, out: Path, ffmpeg: str) -> N
         f"1000/{seconds * 1000:.0f}",
     ]
     picture = ["-vf", f"fps={_RATE}", "-c:v", "libx264", "-tune", "stillimage", "-crf", "18", "-pix_fmt", "yuv420p"]
-    # No dates, no versions, one thread: the same frames give the same bytes.
+    # No dates, no versions and one thread, so that the same frames give the same bytes.
     same = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"]
     command = [
         ffmpeg,
@@ -117,7 +117,7 @@ def _encode(frames: Sequence[Path], seconds: float, out: Path, ffmpeg: str) -> N
                     process.stdin.write(frame.convert("RGB").tobytes())
                 process.stdin.close()
             except BrokenPipeError:
-                broken = True  # its error is read below
+                broken = True  # ffmpeg's error message is read below
             words = process.stderr.read().decode(errors="replace").strip()
             status = process.wait()
     except OSError as reason:

@@ -1,7 +1,8 @@
 """A lecture about one text: at most 18 slides, each with a finding of this pass as its title.
 
-The titles' numbers are measured on the pass and their words are in resources/lecture, so they are true of any model
-and text. A finding that a pass does not have (a head with a clear target, a text to guess) gets no slide.
+The numbers in titles are measured on the pass, and the words are in resources/lecture, so that titles are true for any
+model and text. If a pass does not have a finding (a head with a clear target, a text to guess), there is no slide for
+it.
 """
 
 import logging
@@ -26,7 +27,7 @@ _RECALLED = ("tokens", "embed", "previous", "look", "writers", "without", "arisi
 
 
 class Lecture:
-    """The slides of one scene; `chosen` is the (block, head) that the user named; if None, one is picked."""
+    """The slides of one scene. `chosen` is the (block, head) that the user named; if None, one is chosen."""
 
     def __init__(
         self, scene: Scene, model: Model, language: str = ENGLISH, chosen: tuple[int, int] | None = None
@@ -43,7 +44,7 @@ class Lecture:
             if frame.kind == CLOSING:
                 slide = _recalling(slide, tuple(text for key, text in findings.items() if key in _RECALLED))
             titles[slide.title] = titles.get(slide.title, 0) + 1
-            if titles[slide.title] > 1:  # two findings of one text can have the same words
+            if titles[slide.title] > 1:  # two findings about one text can have the same title
                 slide = _titled(slide, f"{slide.title} ({titles[slide.title]})")
             findings[frame.key] = slide.title
             yield slide
@@ -87,7 +88,7 @@ class Lecture:
 
 
 def _recalling(slide: Slide, lines: tuple[str, ...]) -> Slide:
-    """The last slide with the titles of the earlier ones, which it repeats."""
+    """The last slide, with the titles of earlier slides."""
     content = column(TextPanel(lines=tuple(Line(f"{n}", text) for n, text in enumerate(lines, 1))))
     view = replace(slide.view, content=content)
     return replace(slide, job=replace(slide.job, view=view), lines=lines)
@@ -116,7 +117,7 @@ _ORDER: tuple[tuple[str, Callable[[Material], Frame | None]], ...] = (
     ("output", lecture_output.draw),
     ("output", lecture_output.positions),
 )
-"""Part of the lecture and the function that makes its slide, in order; a closing slide follows them.
+"""(part of the lecture, function that makes its slide), in order; a closing slide follows them.
 
-What the text goes on with is asked before any slide says it.
+The question of how the text continues is asked before any slide gives the answer.
 """

@@ -93,7 +93,7 @@ def looks(own: Material) -> Frame | None:
 
 
 def writers(own: Material) -> Frame | None:
-    """What wrote the key that the chosen head attends to."""
+    """What wrote the key to which the chosen head attends."""
     if own.look is None:
         return None
     found = measured.writers_of_key(own.scene, own.look)
@@ -113,7 +113,7 @@ def writers(own: Material) -> Frame | None:
 
 
 def without(own: Material) -> Frame | None:
-    """The next token with the chosen head muted."""
+    """The next token when the chosen head is ablated."""
     if own.look is None or own.scene.token != own.scene.position:
         return None
     after = measured.without_head(own.model, own.scene, own.look).ranked
@@ -131,7 +131,7 @@ def without(own: Material) -> Frame | None:
 
 
 def _changed(own: Material, tokens: list[int], before: Ranked, after: Ranked) -> BarsPanel:
-    """The probabilities of some tokens after a change, with outlines for those before it."""
+    """The probabilities of some tokens after a change, with outlines for those before the change."""
 
     def share(ranked: Ranked, token: int) -> float:
         return float(ranked.probs[ranked.rank_of(token)])
@@ -177,7 +177,7 @@ def mlp(own: Material) -> Frame:
 
 
 def arising(own: Material) -> Frame | None:
-    """The block from which on the predicted token leads."""
+    """The block from which on the predicted token is the likeliest."""
     found = measured.arising(own.scene)
     block = measured.leads_from(found)
     if len(found) < 2 or found[-1].leads != own.top:

@@ -65,7 +65,7 @@ def whole(own: Material) -> Frame:
 
 
 def tokens(own: Material) -> Frame:
-    """The text cut into tokens, with the merges of one."""
+    """The text split into tokens, and the merges that built one of them."""
     scene = own.scene
     panel = next(p for p in panels_of(inputs.tokens(scene)) if isinstance(p, TokensPanel))
     count = len(panel.chips)
@@ -83,7 +83,7 @@ def tokens(own: Material) -> Frame:
 
 
 def _merges(own: Material) -> TextPanel | None:
-    """How the text's token with the most merges was assembled."""
+    """How the text's token with the most merges was built."""
     tokenizer = own.scene.tokenizer
     token = max(own.scene.trace.ids, key=lambda t: len(tokenizer.merge_steps(t)))
     steps = tokenizer.merge_steps(token)

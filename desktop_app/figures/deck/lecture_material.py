@@ -1,4 +1,4 @@
-"""What the slides of a lecture are made from, and what several of them draw."""
+"""What the slides of a lecture are made from, and panels that several of them show."""
 
 import tomllib
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ from desktop_app.figures.language import translator
 from desktop_app.gpt2.errors import ExportError
 
 BARS, ARCS, SHADED = 7, 13, 120
-"""How many bars, tokens with arcs and shaded tokens a slide has room for."""
-_BESIDE_BARS = 190  # characters of a text that fit over bars
-_QUOTED = 44  # characters of the end of a text that a title quotes
+"""The numbers of bars, of tokens with arcs and of shaded tokens that fit on a slide."""
+_BESIDE_BARS = 190  # characters of a text that fit above bars
+_QUOTED = 44  # characters at the end of a text that a title quotes
 
 
 @cache
@@ -41,21 +41,21 @@ def words_of(language: str) -> Mapping[str, Mapping[str, str]]:
 
 @dataclass(frozen=True)
 class Frame:
-    """A slide to be made: its row in the table of words, the values put into them, and its panels."""
+    """A slide to be made: its row in the table of words, the values inserted into them, and its panels."""
 
     key: str
     content: Box
     values: Mapping[str, object]
-    variant: str = ""  # of the title
-    sampled: bool = False  # whether the sampling settings are shown under it
+    variant: str = ""  # the variant of the title
+    sampled: bool = False  # whether the sampling settings are shown below it
     kind: str = STEP
     ask: Ask | None = None
 
 
 class Material:
-    """What the slides are made from: a scene, its model and the words of a language; each measurement is made once.
+    """What slides are made from: a scene, its model and the words of a language. Each measurement is made once.
 
-    `chosen` is the (block, head) that the user named, None to have one picked.
+    `chosen` is the (block, head) that the user named; if None, a head is chosen by measurement.
     """
 
     def __init__(self, scene: Scene, model: Model, language: str, chosen: tuple[int, int] | None) -> None:
@@ -65,14 +65,14 @@ class Material:
 
     @cached_property
     def heads(self) -> Heads | None:
-        """The scores of every head; None for a pass that cannot be taken apart."""
+        """The scores of every head; None for a pass that cannot be decomposed."""
         want = atlas.BATTERY
         found = completed(self.scene, lambda _scene: (want,), self.model).made(want)
         return found if isinstance(found, Heads) else None
 
     @cached_property
     def look(self) -> Look | None:
-        """The head that the lecture shows, with the key that it attends to; None if no head has a clear target."""
+        """The head that the lecture shows, with the key to which it attends; None if no head has a clear target."""
         if self.chosen is not None:
             return measured.look_of(self.scene, *self.chosen)
         return measured.worth_showing(self.scene, self.heads)
@@ -96,7 +96,7 @@ class Material:
         return self.quoted(self.scene.trace.ids[position])
 
     def word(self, name: str, **values: object) -> str:
-        """Words that several slides use, with their values."""
+        """Words that several slides use, with values inserted."""
         return self.words["words"][name].format(**values)
 
     def part(self, part: Part) -> str:
@@ -112,7 +112,7 @@ class Material:
 
 
 def first_shown(labels: tuple[str, ...], last: int) -> int:
-    """The first token to show over bars, so that the text from there to `last` has room."""
+    """The first token to show above bars, so that the text from there to `last` fits."""
     room = _BESIDE_BARS
     for n in range(last, -1, -1):
         room -= len(labels[n]) + 1
@@ -122,7 +122,7 @@ def first_shown(labels: tuple[str, ...], last: int) -> int:
 
 
 def arcs(scene: Scene, layer: int, head: int) -> ArcsPanel:
-    """Which tokens attend to which, for the last tokens of the text."""
+    """Arcs between the last tokens of the text, for one head."""
     start = max(0, len(scene.trace) - ARCS)
     pattern = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head)[start:, start:]
     values = np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan)
@@ -147,12 +147,12 @@ def strongest_keys(scene: Scene, layer: int, head: int) -> BarsPanel:
 
 
 def plain(scene: Scene, layer: int) -> Scene:
-    """The scene with this block shown, and without a comparison."""
+    """The scene with this block displayed, and without a comparison."""
     return replace(scene, state=replace(with_option(scene.state, "compare", "after"), layer=layer))
 
 
 def capital(text: str) -> str:
-    """The text with a capital in front."""
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 

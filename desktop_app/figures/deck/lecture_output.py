@@ -14,12 +14,13 @@ from desktop_app.figures.deck.walk import CLOSING, Ask
 from desktop_app.gpt2.phrase import Count
 from desktop_app.gpt2.sampling import stages
 
-_SHOWN = (0.5, 2.0, 5.0)  # temperatures to show if the user chose none: the first that changes the shares visibly
+# temperatures to show if the user did not set one: the first that changes the probabilities visibly
+_SHOWN = (0.5, 2.0, 5.0)
 _VISIBLE = 0.05
 
 
 def ask_next(own: Material) -> Frame:
-    """The question what follows the text."""
+    """The question how the text continues."""
     scene = own.scene
     start, end = max(0, scene.position + 1 - SHADED), scene.position + 1
     pieces = (*scene.labels[start:end], f" {HIDDEN} ")
@@ -109,7 +110,7 @@ def cuts(own: Material) -> Frame | None:
 
 
 def cut_to(own: Material, kept: int, before: Array, after: Array) -> Box | None:
-    """The likeliest tokens and those around a cut that keeps `kept`, by rank; None if nothing is cut."""
+    """The likeliest tokens, and those around a cut that keeps `kept` tokens, by rank; None if nothing is cut."""
     count = len(own.scene.ranked)
     if kept >= count:
         return None
@@ -128,7 +129,7 @@ def cut_to(own: Material, kept: int, before: Array, after: Array) -> Box | None:
 
 
 def draw(own: Material) -> Frame | None:
-    """Which token a draw lands on."""
+    """Which token a draw selects."""
     scene = own.scene
     if scene.state.sampling.greedy:
         return None

@@ -25,14 +25,14 @@ FORMATS = {
     "webp": "animated WebP",
     "mp4": "MP4 film",
 }
-"""File suffix -> what the file is."""
+"""File suffix -> kind of file."""
 Progress = Callable[[int, int, str], None]
 """Called with (slides done, slides in total, what is being done)."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """How a deck is to be made. Without a `theme` it is light, or suits the template."""
+    """How a deck is to be made. Without a `theme`, it is light or suits the template."""
 
     kind: str = "pptx"
     theme: str | None = None
@@ -54,7 +54,7 @@ class Wish:
 
 
 def kind_of(path: Path) -> str:
-    """The format that a file name asks for. Raises ExportError."""
+    """The format for a file name. Raises ExportError."""
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
@@ -73,7 +73,7 @@ class Ready:
 
 
 def prepare(wish: Wish) -> Ready:
-    """Read the template and find the film's encoder. Raises ExportError, saying what is missing."""
+    """Read the template, and find the film's encoder. Raises ExportError that says what is missing."""
     from desktop_app.figures.deck import film  # imported where it is used, so that the window starts without it
 
     theme = wish.theme or "light"
@@ -94,14 +94,14 @@ def make_deck(
     stop: "Stop | None" = None,
     polite: bool = False,
 ) -> None:
-    """Write the deck of `count` slides to `out`; it appears whole or not at all.
+    """Write the deck of `count` slides to `out`, completely or not at all.
 
-    The next of `slides` is made when a worker is free; `polite` workers give way to a window. Raises ExportError,
-    and Cancelled when `stop` is set.
+    Each of `slides` is made when a worker is free. `polite` workers have a lower priority than a window. Raises
+    ExportError, and Cancelled on a stop.
     """
     workers = max(1, min(jobs or usable_cores(), count))
     made: list[Slide] = []
-    sizes: list[int] = []  # how many slides each task draws
+    sizes: list[int] = []  # the number of slides that each task draws
     results: dict[int, Any] = {}
     with whole_files([out]) as folder, Workers(workers, stop, polite=polite) as pool:
         progress(0, count, "drawing")

@@ -1,6 +1,6 @@
 """The program's own presentation template: theme, master and layouts without slides, in the colours of a theme.
 
-Layouts have PowerPoint's standard names and types, so that a design applied later finds the matching layouts.
+Layouts have PowerPoint's standard names and types, so that a design applied later finds matching layouts.
 """
 
 import io
@@ -23,15 +23,15 @@ FOOT = 12.0
 """Type size in points of caption, slide number and place: the smallest text on a slide."""
 
 HEADLINE, LEAD_AT = Rect(40, 38, 880, 40), Rect(40, 82, 880, 40)
-"""Where the title stands, and the sentences under it."""
+"""The rectangles of the title and of the sentences below it."""
 NAMESPACES = (
     'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
     'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" '
     'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
 )
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-# Our own fonts are not in the file, so text is set in fonts that every program has, or replaces by ones of the same
-# widths: Arial and Courier New, or Liberation Sans and Mono, which LibreOffice uses for them.
+# The program's fonts are not in the file. Text is set in Arial and Courier New, which every program has or replaces by
+# fonts of the same widths (in LibreOffice, Liberation Sans and Mono).
 _FACE = '<a:latin typeface="Arial" panose="020B0604020202020204" pitchFamily="34" charset="0"/>'
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _TYPE = "application/vnd.openxmlformats-officedocument.presentationml"
@@ -192,7 +192,7 @@ def _placeholder(
     prompt: str = "",
     field: str = "",
 ) -> str:
-    """A placeholder; without `rect` it has the master's position."""
+    """A placeholder; without `rect`, it is where the master has it."""
     which = (f' type="{kind}"' if kind else "") + ("" if index is None else f' idx="{index}"')
     place = (
         f'<p:spPr>{transform(rect)}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom></p:spPr>' if rect else "<p:spPr/>"
@@ -233,7 +233,7 @@ def _body(index: int, rect: Rect, *, master: bool = False) -> str:
 
 
 def _foot(theme: Theme | None = None) -> str:
-    """Caption and slide number; in the master with their position and style."""
+    """Caption and slide number; in the master, with their position and style."""
     if theme is None:
         return _placeholder("Footer", 8, "ftr", index=11) + _placeholder("Number", 9, "sldNum", index=12, field="n")
     dim = plain_colour(theme.dim)
@@ -246,7 +246,7 @@ def _foot(theme: Theme | None = None) -> str:
 
 
 def _step(theme: Theme) -> str:
-    """Title, place in the walk, lead, and a line along the top that shows each slide's progress through the walk."""
+    """Title, place in the walk, lead, and a line along the top that shows the slide's progress in the walk."""
     track = (
         '<p:sp><p:nvSpPr><p:cNvPr id="20" name="Track"/><p:cNvSpPr/><p:nvPr userDrawn="1"/></p:nvSpPr><p:spPr>'
         f'{transform(Rect(0, 0, WIDTH, 4))}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom><a:solidFill>'

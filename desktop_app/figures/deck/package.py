@@ -1,7 +1,7 @@
 """Reads an untrusted Office package within limits, checks each part as it is parsed, and writes the package again.
 
 python-pptx, and later PowerPoint, read exactly what was checked: every XML part is written again from its tree, in
-UTF-8, so nothing that is refused here gets through in another encoding. ECMA-376 part 2 defines packages.
+UTF-8, so that nothing refused here gets through in another encoding. ECMA-376 part 2 defines packages.
 """
 
 import io
@@ -22,7 +22,7 @@ _FILE_LIMIT = 200 << 20
 _UNPACKED_LIMIT = 400 << 20
 _XML_LIMIT = 32 << 20
 _PARTS = 5000
-_NODES = 500_000  # elements and attributes of all parts together; python-pptx keeps each as an object
+_NODES = 500_000  # elements and attributes of all parts together; python-pptx keeps an object for each
 _DEPTH = 200
 _RELATIONS = 20_000
 
@@ -36,13 +36,14 @@ _HYPERLINKS = tuple(f"{space[1:-1]}/hyperlink" for space in _ID_SPACES)
 _LINKS_ALLOWED = ("http://", "https://", "mailto:")
 _MAIN = "application/vnd.openxmlformats-officedocument.presentationml.{}.main+xml"
 _MAINS = ("presentation", "template", "slideshow")
-_MACROS = ("macroenabled", "vbaproject", "activex", "vbadata")  # in a content type or a relation's type
+_MACROS = ("macroenabled", "vbaproject", "activex", "vbadata")  # words in a content type or a relation's type
 _SLIDES = ("/slide", "/notesSlide", "/comments", "/commentAuthors")
-"""Suffixes of the types of relations to slides of the template, which are not copied into a deck."""
+"""Ends of the types of relations to slides of the template, which are not copied into a deck."""
 _OF_SLIDES = ("sldIdLst", "custShowLst", "extLst", "showPr", "sldLst")
 """Elements that refer to slides by number, in the presentation's part and in the part of its properties."""
 _JUMPS = ("hlinkClick", "hlinkHover")
-_STAYS = "ppaction://hlinkshowjump"  # jumps to the next slide, the last ...: valid whatever the slides are
+# jumps to the next slide, to the last slide etc., which are valid whatever the slides are
+_STAYS = "ppaction://hlinkshowjump"
 
 
 @dataclass
@@ -54,11 +55,11 @@ class _Part:
     content: bytes
     tree: Any = None
     relations: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
-    """Id -> (type, target: a part's name or an address, whether it is external)."""
+    """Id -> (type, target (a part's name or an address), whether it is external)."""
 
 
 def clean_package(path: Path) -> bytes:
-    """The bytes of a template that is safe to open: whole, of sane size, without slides, macros or external references.
+    """The bytes of a template that is safe to open: complete, not too large, without slides, macros or outside links.
 
     Raises ExportError, in one sentence that says what is wrong and what to do.
     """
@@ -92,7 +93,7 @@ def _read(path: Path) -> bytes:
 
 
 def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
-    """Name -> bytes of every part. The sizes are those that the file claims; reading stops there."""
+    """Name -> bytes of every part. Reading stops at the sizes that the file claims."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = {entry.filename.lower() for entry in entries}
     if len(entries) > _PARTS or len(names) != len(entries):
@@ -112,7 +113,7 @@ def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
 
 
 class _Package:
-    """The parts of a file, each parsed only when it is requested: parts that are not used may be of any size."""
+    """The parts of a file. Each is parsed only when it is requested, so parts that are not used may be of any size."""
 
     def __init__(self, contents: dict[str, bytes], path: Path) -> None:
         self.path = path
@@ -230,9 +231,9 @@ def _relations(tree: Any, source: str, by_name: dict[str, str], path: Path) -> d
 
 
 def _kept(package: _Package) -> Iterator[_Part]:
-    """The package, the presentation, and the parts that it needs; any external reference that may do harm is refused.
+    """The package, the presentation, and the parts that it needs. Refuses external references that may do harm.
 
-    A template file (POTX) is turned into a presentation to be edited.
+    A template file (POTX) becomes a presentation that can be edited.
     """
     top, path = package.part(""), package.path
     for kind, target, outside in top.relations.values():
@@ -261,7 +262,7 @@ def _kept(package: _Package) -> Iterator[_Part]:
 
 
 def _refuse_outside(kind: str, target: str, path: Path) -> None:
-    """Raise ExportError for a relation whose target PowerPoint would fetch or run on opening the deck."""
+    """Raise ExportError for a relation whose target PowerPoint would fetch or run when it opens the deck."""
     if not (kind in _HYPERLINKS and target.lower().startswith(_LINKS_ALLOWED)):
         raise ExportError(
             f"{path} fetches {target[:80]!r} from outside whenever it is opened; embed that in the template instead."
@@ -269,7 +270,7 @@ def _refuse_outside(kind: str, target: str, path: Path) -> None:
 
 
 def _without_slides(part: _Part) -> None:
-    """Remove references to the template's slides, which are not copied: relations, lists by number, jump buttons."""
+    """Remove references to the template's slides, which are not copied: relations, lists of numbers, jump buttons."""
     gone = {name for name, (kind, _, _) in part.relations.items() if kind.endswith(_SLIDES)}
     part.relations = {name: row for name, row in part.relations.items() if name not in gone}
     if part.tree is None:
@@ -290,7 +291,7 @@ def _without_slides(part: _Part) -> None:
 
 
 def _packed(parts: list[_Part]) -> bytes:
-    """A package of these parts, the first being the package itself: each type is declared, each tree written as XML."""
+    """A package of these parts, of which the first is the package itself; types are declared, trees written as XML."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         types = etree.Element(f"{_TYPES}Types", nsmap={None: _TYPES[1:-1]})

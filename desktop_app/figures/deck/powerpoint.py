@@ -26,22 +26,24 @@ from desktop_app.figures.xml_text import escape
 _LEAD_SIZES = (15.0, 14.0, 13.0, 12.0)
 _TITLE_SIZES = (28.0, 26.0, 24.0)
 _LONG_TITLE_SIZES = (26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
-"""Sizes of a title in one line, and of one that takes two."""
+"""Type sizes of a title that fits on one line, and of one that takes two lines."""
 _LINE_SIZES = (20.0, 18.0, 16.0, 14.0, 12.0)
 _OPENING_SIZES = (44.0, 40.0, 36.0, 32.0, 28.0, 24.0)
-_FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)  # an organisation's template may have room for no larger footer
-_UNDER = 20.0  # points between a title and what follows it without a lead
-_BOLD = 1.1  # factor: bold text is wider still in a program without Arial or a font of the same widths
+# the footer of an organisation's template may be too small for larger sizes
+_FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)
+_UNDER = 20.0  # points between a title and what follows it if there is no lead
+_BOLD = 1.1  # factor by which bold text is wider still in a program without Arial or a font of the same widths
 _INSET = 15.0  # the default left and right margin of a placeholder, in points
-_WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold; a fixed one gives the same file on any day
+# the first date that a ZIP file can contain; with a fixed date, the file is the same on any day
+_WHEN = (1980, 1, 1, 0, 0, 0)
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _SVG_TYPE = "image/svg+xml"
 
 
 def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
-    """In a template: where place, lead and pictures go within the layout's free area, and the lead's type size.
+    """In a template: the rectangles of place, lead and pictures in the layout's free area, and the lead's type size.
 
-    On our own master, place and lead have placeholders, and the pictures get the whole area below them.
+    On the program's master, place and lead have placeholders, and the pictures have the whole area below them.
     """
     room, scale = design.room, design.scale
     if design.own:
@@ -58,7 +60,7 @@ def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
 
 
 def _title_of(slide: Slide) -> tuple[float, float]:
-    """On our own master: the type size of a title, and the height that it takes, which is more for two lines."""
+    """On the program's master: the type size of a title, and the height of its one or two lines."""
     size, lines = _fitting(slide.title, 880 / _BOLD, _TITLE_SIZES, 1, bold=True)
     if lines > 1:
         size, lines = _fitting(slide.title, 880 / _BOLD, _LONG_TITLE_SIZES, 2, bold=True)
@@ -66,7 +68,7 @@ def _title_of(slide: Slide) -> tuple[float, float]:
 
 
 def _fitting(text: str, width: float, sizes: Sequence[float], most: int, *, bold: bool = False) -> tuple[float, int]:
-    """The largest of `sizes` in which a text takes at most `most` lines, and how many it takes."""
+    """The largest of `sizes` in which a text takes at most `most` lines, and the number of lines."""
     from desktop_app.figures import fonts
 
     lines = 1
@@ -137,7 +139,7 @@ class _Maker:
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
     def _open(self, made: Any, slide: Slide) -> None:
-        """Fill the first slide, which has a title and a line under it but no picture."""
+        """Fill the first slide, which has a title and a line below it but no picture."""
         title, under = made.shapes.title, made.placeholders[1]
         title.text_frame.text, under.text_frame.text = shapes.clean(slide.title), shapes.clean(slide.lead)
         size, _ = _fitting(slide.title, 880 / _BOLD, _OPENING_SIZES, 3, bold=True)
@@ -146,7 +148,7 @@ class _Maker:
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
     def _list(self, lines: Sequence[str], room: Rect) -> None:
-        """Add sentences below each other, each in a text box, all in one type size."""
+        """Add sentences below each other, each in a text box, all in the same type size."""
         scale = self._design.scale
         step = min(room.h / len(lines), 44 * scale)
         size = min(_fitting(words, (room.w - 36 * scale) / scale, _LINE_SIZES, 1)[0] for words in lines)
@@ -210,17 +212,17 @@ class _Maker:
         related = []
         for name, kind in ((piece.png, "image/png"), (piece.svg, _SVG_TYPE)):
             suffix = name.rpartition(".")[2]
-            # Media are numbered here: python-pptx would compare each new picture with all existing ones.
+            # Media are numbered here, because python-pptx would compare each new picture with all existing ones.
             uri = PackURI(f"/ppt/media/logitscope{self._media}.{suffix}")
             part = Part(uri, kind, self._deck.part.package, (self._folder / name).read_bytes())
             related.append(made.part.relate_to(part, RT.IMAGE))
         self._append(shapes.picture(self._next(), piece, *related))
 
     def _caption(self, words: str, footer: Any) -> str:
-        """The footer's paragraph; on our master it repeats the layout's formatting, which some programs ignore."""
+        """The footer's paragraph; on the program's master it repeats the layout's format, which some programs ignore."""
         if self._design.own:
             return '<a:pPr algn="l"/>' + shapes.run(words, FOOT, colour=self._theme.dim)
-        # The footer of an organisation's template has room for its name; a caption is longer.
+        # The footer of an organisation's template has space for a name; a caption is longer.
         width, height = ((side or 0) / EMU for side in (footer.width, footer.height))
         size = 6.0
         for size in _FOOTER_SIZES:
@@ -229,7 +231,7 @@ class _Maker:
         return shapes.run(words, size)
 
     def _foot(self, slide: Slide) -> None:
-        """Put caption and number into the layout's placeholders; a caption without one appears only in the notes."""
+        """Fill the layout's placeholders for caption and number; a caption without one is only in the notes."""
         found: dict[str, Any] = {}
         for placeholder in self._layout.placeholders:
             kind = placeholder.element.ph.get("type")
@@ -250,7 +252,7 @@ class _Maker:
 
 
 def _move(placeholder: Any, place: Rect) -> None:
-    """Give a placeholder a place of its own instead of the layout's."""
+    """Set a placeholder's position and size on this slide, instead of the layout's."""
     placeholder.left, placeholder.top, placeholder.width, placeholder.height = (
         round(side * EMU) for side in (place.x, place.y, place.w, place.h)
     )
@@ -271,7 +273,7 @@ def _name_notes_master(deck: Any) -> None:
 
 
 def _own_properties(deck: Any, slides: Sequence[Slide]) -> None:
-    """Title and creator; no dates, which would make every file different."""
+    """Set title and creator, but no dates, which would make every file different."""
     xml = (
         '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
         '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
@@ -285,7 +287,7 @@ def _own_properties(deck: Any, slides: Sequence[Slide]) -> None:
 
 
 def _write(packed: io.BytesIO, out: Path) -> None:
-    """Write the file with its parts in order, all with one date; pictures are not compressed a second time."""
+    """Write the file with its parts in order, all with the same date; pictures are not compressed a second time."""
     with zipfile.ZipFile(packed) as source, zipfile.ZipFile(out, "w") as target:
         for entry in source.infolist():
             settled = zipfile.ZipInfo(entry.filename, _WHEN)

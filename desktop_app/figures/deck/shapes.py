@@ -29,7 +29,7 @@ def clean(text: str) -> str:
 def run(
     text: str, size: float, *, colour: str | None = None, bold: bool = False, mono: bool = False, cell: bool = False
 ) -> str:
-    """A run of text in one format; without a colour, in that of the presentation's text."""
+    """A run of text in one format; without a colour, in the colour of the presentation's text."""
     fill = f"<a:solidFill>{plain_colour(colour)}</a:solidFill>" if colour else ""
     style = f'lang="en-GB" sz="{round(size * 100)}" b="{int(bold)}" dirty="0"'
     inner = f"{fill}{_MONO if mono else _SANS}"
@@ -39,7 +39,7 @@ def run(
 
 
 def text_box(number: int, name: str, place: Rect, runs: Iterable[str], *, anchor: str = "t") -> str:
-    """A text box that keeps its size."""
+    """A text box of fixed size."""
     return (
         f'<p:sp {NAMESPACES}><p:nvSpPr><p:cNvPr id="{number}" name={quoteattr(clean(name))}/><p:cNvSpPr txBox="1"/>'
         f'<p:nvPr/></p:nvSpPr><p:spPr>{transform(place)}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom>'
@@ -64,7 +64,7 @@ def bar(number: int, name: str, place: Rect, colour: str) -> str:
 
 
 def copied_placeholder(number: int, name: str, kind: str, index: int, content: str) -> str:
-    """A footer or slide number at the layout's position."""
+    """A footer or slide number where the layout has it."""
     return (
         f'<p:sp {NAMESPACES}><p:nvSpPr><p:cNvPr id="{number}" name={quoteattr(name)}/><p:cNvSpPr><a:spLocks noGrp="1"/>'
         f'</p:cNvSpPr><p:nvPr><p:ph type="{kind}" sz="quarter" idx="{index}"/></p:nvPr></p:nvSpPr><p:spPr/><p:txBody>'
@@ -81,7 +81,7 @@ def slide_number(value: int) -> str:
 
 
 def picture(number: int, piece: Picture, png: str, svg: str) -> str:
-    """A picture by the relations `png` and `svg`; programs that support SVG show that."""
+    """A picture with the relations `png` and `svg`; programs that support SVG show the latter."""
     extension = (
         f'<a:extLst><a:ext uri="{_SVG}"><asvg:svgBlip '
         f'xmlns:asvg="http://schemas.microsoft.com/office/drawing/2016/SVG/main" r:embed="{svg}"/></a:ext></a:extLst>'
@@ -134,7 +134,7 @@ def _row(cells: list[str], height: float) -> str:
 
 def _label(text: str, piece: Table, theme: Theme, *, chosen: bool, column: bool) -> str:
     colour = theme.words(theme.accent) if chosen else theme.ink
-    # About as many characters of a monospaced font as there is room for.
+    # About as many characters of a monospaced font as fit.
     room = (
         (piece.top if piece.upright else (piece.place.w - piece.left) / len(piece.panel.labels))
         if column
@@ -153,9 +153,9 @@ def _cell(
 ) -> str:
     paint = f"<a:solidFill>{plain_colour(fill)}</a:solidFill>" if fill else "<a:noFill/>"
     turned = ' vert="vert270"' if upright else ""
-    # Margin on the side where a label ends, none above or below: the row is as high as it was measured.
+    # A margin on the side where a label ends, but none above and below, so that the row is as high as measured.
     sides = f'marL="0" marR="{3 * EMU if align == "r" else 0}" marT="0" marB="{3 * EMU if upright else 0}"'
-    # Lines of a fixed height, whatever the font: a program makes a row higher if its text does not fit.
+    # Lines of a fixed height, whatever the font, because programs make a row higher if its text does not fit.
     height = f'<a:lnSpc><a:spcPts val="{round(size * 115)}"/></a:lnSpc>'
     return (
         f'<a:tc><a:txBody><a:bodyPr/><a:lstStyle/><a:p><a:pPr algn="{align}">{height}</a:pPr>{words}</a:p></a:txBody>'

@@ -1,4 +1,4 @@
-"""Opens an organisation's template with checks, and finds in it what a step's slide needs."""
+"""Opens an organisation's template with checks, and finds in it what the slide of a step needs."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import THEMES, luminance
 from desktop_app.gpt2.errors import ExportError
 
-_SIDES = (1.0, 56.0)  # inches: the least and the greatest side of a slide in PowerPoint
+_SIDES = (1.0, 56.0)  # inches: the minimum and maximum side of a slide in PowerPoint
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _SLOTS = {"bg1": "lt1", "tx1": "dk1", "bg2": "lt2", "tx2": "dk2"}
 """The default colour map: its names -> the theme's names."""
@@ -19,10 +19,10 @@ _SLOTS = {"bg1": "lt1", "tx1": "dk1", "bg2": "lt2", "tx2": "dk2"}
 
 @dataclass(frozen=True)
 class Design:
-    """What slides are built upon: an empty presentation, its layout, and the area that the layout leaves free.
+    """The base of slides: an empty presentation, its layout, and the area that the layout leaves free.
 
-    `own` is our master, whose layout has placeholders for place and lead; in a template these are text boxes in
-    the free area `room`, which is in points like every rectangle on a slide. `scale` enlarges design units.
+    `own` is True for the program's master, whose layout has placeholders for place and lead. In a template, these are
+    text boxes in the free area `room` (in points, like every rectangle on a slide). `scale` multiplies design units.
     """
 
     data: bytes
@@ -37,16 +37,16 @@ class Design:
 
 
 def own_design(theme: str) -> Design:
-    """Our master in one of our themes."""
+    """The program's master in one of its themes."""
     data = empty_deck(THEMES[theme])
     names = [layout.name for layout in _open(data).slide_layouts]
     return Design(data, names.index(STEP_LAYOUT), CONTENT, WIDTH, HEIGHT, theme, True)
 
 
 def read_template(path: Path, theme: str | None = None) -> Design:
-    """The design of an organisation's file. Pictures take `theme`, or the theme that suits its background.
+    """The design of an organisation's file. Pictures have `theme` or, by default, a theme that suits its background.
 
-    Raises ExportError, saying what the file is, or what is missing in it.
+    Raises ExportError that says what the file is, or what it lacks.
     """
     from pptx.exc import PythonPptxError
 
@@ -93,7 +93,7 @@ def _design(deck: Any, data: bytes, path: Path, theme: str | None) -> Design:
 
 
 def _rank(layout: Any) -> tuple[int, int]:
-    """Sort key, the plainest layout first: one title, one content, and the layout type that PowerPoint gave it."""
+    """A sort key by which the plainest layout is first: one title, one content, and PowerPoint's layout type."""
     order = ("obj", "titleOnly", "tx")
     kind = layout._element.get("type", "")
     others = sum(1 for p in layout.placeholders if _kind(p) == "content")
@@ -101,7 +101,7 @@ def _rank(layout: Any) -> tuple[int, int]:
 
 
 def _kind(placeholder: Any) -> str:
-    """What a placeholder is for: title, content, footer, number or anything else."""
+    """What a placeholder is for: title, content, footer, number or something else."""
     kind = placeholder.element.ph.type.name if placeholder.element.ph.type is not None else "OBJECT"
     groups = {
         "TITLE": "title", "CENTER_TITLE": "title", "OBJECT": "content", "BODY": "content",
@@ -159,7 +159,7 @@ def _is_dark(deck: Any) -> bool:
 
 
 def _theme_colour(master: Any, name: str) -> str:
-    """The colour of that name in the master's theme, "" where there is none."""
+    """The colour of that name in the master's theme; "" if there is none."""
     from pptx.oxml import parse_xml
 
     for relation in master.part.rels.values():
@@ -175,7 +175,7 @@ def _open(data: bytes) -> Any:
     from pptx import Presentation
 
     deck: Any = Presentation(io.BytesIO(data))
-    # Read what will be used, so that damage is found now and not after all slides have been drawn.
+    # Read everything that will be used, so that damage is found now and not after all slides have been drawn.
     for layout in deck.slide_layouts:
         for placeholder in list(layout.placeholders):
             _ = _kind(placeholder), _area(placeholder), placeholder.left, placeholder.top, placeholder.name

@@ -26,9 +26,9 @@ from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.phrase import Phrase, joined
 
 STEP, TITLE, CLOSING = "step", "title", "closing"
-"""Kinds of slides: each has its own layout if the master has one for it."""
+"""Kinds of slides: each has a layout of its own if the master has one for it."""
 MOST_SLIDES = 18
-"""The most slides of a lecture."""
+"""The maximum number of slides of a lecture."""
 LECTURE, OVERVIEW, ALL, BLOCK = "lecture", "overview", "all", "block"
 SELECTIONS = {
     LECTURE: "at most 18 slides, each with a finding of this text as its title",
@@ -36,12 +36,12 @@ SELECTIONS = {
     ALL: "every step",
     BLOCK: "one block",
 }
-"""Names of selections -> what they contain."""
+"""Name of a selection -> what it contains."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One slide to be made: a step, or a `whole` block, represented by its last step."""
+    """One slide to be made: a step, or a `whole` block, which is represented by its last step."""
 
     step: Step
     whole: bool = False
@@ -56,8 +56,8 @@ class Item:
 class Ask:
     """A question on a slide, in a form that can be answered on the page.
 
-    `kind` is the kind of a story's question; `options` are the choices, and `right` the numbers of the right ones, or
-    the text of a token that is to be typed. `truth` states the answer.
+    `kind` is the kind of a story's question. `options` are the choices, and `right` the indices of the right ones, or
+    the text of a token that has to be typed. `truth` states the answer.
     """
 
     kind: str
@@ -73,22 +73,22 @@ class Slide:
     """The content of one slide, page or frame; small enough to be sent to another process."""
 
     key: str
-    number: int  # from 1
-    part: str  # Input, Block 3 of 0–11, Output
-    place: str  # the same with the step's number
+    number: int  # counted from 1
+    part: str  # "Input", "Block 3 of 0–11" or "Output"
+    place: str  # `part` with the step's number
     share: float  # its place along the walk, from 0 to 1
     job: Job
     lead: str
     notes: str
     kind: str = STEP
-    say: str = ""  # the part of the notes that is also printed for readers without a lecturer
+    say: str = ""  # the part of the notes that is also printed, for readers without a lecturer
     ask: Ask | None = None
     language: str = ENGLISH
     lines: tuple[str, ...] = ()  # of a closing slide: the titles that it repeats
-    large: bool = False  # whether its text has at least 12 points: its panels are few and bounded
+    large: bool = False  # whether its text has at least 12 points, because its panels are few and bounded
 
     def without_content(self) -> "Slide":
-        """The same slide without its arrays."""
+        """The slide without its arrays."""
         view = self.job.view
         return replace(self, job=replace(self.job, view=View(view.title, view.lead, Box(()))))
 
@@ -106,8 +106,8 @@ class Slide:
 def choose(config: Config, selection: str | Sequence[str] = OVERVIEW, block: int | None = None) -> tuple[Item, ...]:
     """The items of a named selection, or of a list of names.
 
-    A name is a step, a tensor, a whole block ("blocks.3") or a pattern such as "blocks.*.attn.pattern". `block` is
-    the block shown in full, 0 by default. Raises ExportError, with the closest names.
+    A name is a step, a tensor, a whole block ("blocks.3") or a pattern such as "blocks.*.attn.pattern". `block` is the
+    block shown in full, by default 0. Raises ExportError that suggests the closest names.
     """
     steps = step_list(config)
     chosen = block or 0
