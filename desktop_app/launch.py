@@ -1,6 +1,6 @@
-"""Checks, before the window opens, for the system libraries that Qt loads and for a display server, without using Qt.
+"""Checks, before the window opens and without Qt, for the system libraries that Qt loads and for a display server.
 
-Qt ends the process without a useful message if either is missing.
+Qt ends the process without a useful message if one of them is missing.
 """
 
 import ctypes
@@ -50,12 +50,12 @@ WINDOW = {
 
 
 PLATFORMS = ("xcb", "wayland", "wayland-egl", "offscreen", "minimal", "vnc")
-"""Qt's platform plugins that can open a window; its others take over a whole screen, without a desktop."""
+"""Qt's platform plugins that can open a window; the others take over the whole screen, without a desktop."""
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """A context for imports: garbage collection is off in it, and later skips the objects that were loaded.
+    """In this context, for imports, garbage collection is off; later collections skip the objects that were loaded.
 
     Collections would find nothing, take a tenth of the start-up time, and later block the window for 50 ms at times.
     """
@@ -101,7 +101,7 @@ def problems(
     loads = loads or _loads
     answers = answers or _answers
     chosen = _platforms(environ)
-    # Even without a display, check what the remedy will need: a virtual screen is an X server.
+    # Even without a display, check what the remedy will need, because a virtual screen is an X server.
     candidates = chosen or ["xcb"]
     missing = {
         name: [(library, package) for library, package in (ALWAYS | WINDOW.get(name, {})).items() if not loads(library)]

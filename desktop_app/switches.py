@@ -8,17 +8,17 @@ import sys
 from contextlib import suppress
 
 OFF = {
-    # onnxruntime writes a device id into the home folder and sends events; disable_telemetry_events() comes too late.
+    # onnxruntime writes a device id into the home folder and sends events; disable_telemetry_events() is too late.
     "ORT_DISABLE_TELEMETRY": "1",
     # huggingface_hub fetches a list of environment variables from the hub, and reports in each request which are set.
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
 }
-"""Set even if the user has set them otherwise: that nothing is sent is a promise, not a setting."""
+"""Set even if the user set them otherwise, because the program promises that nothing is sent."""
 
 UNLESS_SET = {
-    # numpy's products here are small; its BLAS threads would spin on every core between two products, and take ten
-    # times as long if another process wants a core. onnxruntime, which does the large products, has its own threads.
+    # numpy's products here are small. Its BLAS threads would spin on every core between two products, and take ten
+    # times as long if another process uses a core. onnxruntime, which computes the large products, has its own threads.
     "OPENBLAS_NUM_THREADS": "1",
 }
 

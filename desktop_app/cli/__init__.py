@@ -1,7 +1,7 @@
-"""The `logitscope` command: opens the window, or runs one of the commands that need none.
+"""The `logitscope` command: opens the window, or runs one of the commands that need no window.
 
-Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. Each command is a separate
-module here, imported only when it is called, so that `--help` and a wrong option are answered at once.
+Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. Each command is a separate module that
+is imported only when it is called, so that `--help` and wrong options are answered at once.
 """
 
 import argparse
@@ -53,18 +53,18 @@ COMMANDS = {
     "census": "count a model's parameters by family, next to those of the GPT-2 sizes and of GPT-3",
     "onnx": "write the graph that exposes every tensor as an ONNX file",
 }
-"""Command name, which is also that of its module -> its description in one line."""
+"""Name of a command and of its module -> its description in one line."""
 
 
 class Command(Protocol):
-    """The interface of a command's module, which has a function `run`."""
+    """The interface of a command's module: a function `run`."""
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Run on the parsed options (`cli/options.py`) and return the exit code. Raises LogitscopeError, OSError."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (the process's own unless given); the exit code."""
+    """Run the command line `argv` (by default the process's) and return the exit code."""
     keep_to_own_folders()
     _open_streams()
     try:
@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
     except LogitscopeError as error:
         return _fail(*error.sentences)
-    except KeyboardInterrupt:  # the user pressed Ctrl+C: the exit code is that of shells for SIGINT
+    except KeyboardInterrupt:  # Ctrl+C: the exit code is what shells use for SIGINT
         return 130
     except BrokenPipeError:
-        # The reader closed the pipe, which is no error; Python's flush at exit must not report one either.
+        # The reader closed the pipe, which is no error; Python must not report one when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
@@ -114,7 +114,7 @@ def _log_as_asked(given: argparse.Namespace, terminal: Terminal, what: str) -> N
 
 
 def _with_ids(argv: list[str]) -> list[str]:
-    """Turn `--ids -1,2` into `--ids=-1,2`: argparse would take the list for an option, with a misleading error."""
+    """The arguments with `--ids -1,2` turned into `--ids=-1,2`, because argparse would take the list for an option."""
     joined: list[str] = []
     for word in argv:
         if joined and joined[-1] == "--ids" and re.match(r"-[\d\s,]", word):
@@ -133,7 +133,7 @@ def _open_streams() -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let a command clean up as after Ctrl+C when a signal ends it or its terminal closes."""
+    """In this context, a signal or the closing of the terminal ends a command like Ctrl+C, so that it can clean up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -34,7 +34,7 @@ _ENDINGS = (".npz", ".safetensors")
 
 
 def refuse_output(arguments: argparse.Namespace) -> None:
-    """Raise LogitscopeError, before any computation, if it is clear that --out cannot be written."""
+    """Raise LogitscopeError, before any computation, if it is certain that --out cannot be written."""
     from desktop_app.gpt2.errors import ExportError
     from desktop_app.gpt2.files import refuse_existing
 
@@ -47,7 +47,7 @@ def refuse_output(arguments: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A model with its tokenizer, and the ids of the prompt (none for a command without a prompt)."""
+    """A model with its tokenizer, and the ids of the prompt (empty for a command without a prompt)."""
 
     engine: "Engine"
     tokenizer: "Tokenizer | None"
@@ -156,13 +156,13 @@ def finish(
 
 @contextmanager
 def tell(what: str) -> Iterator[Callable[[float], None]]:
-    """Yield a progress callback that shows the share done on a line of the terminal; the line is cleared at the end."""
+    """Yield a callback that shows the fraction done on a line of the terminal; the line is cleared at the end."""
     with ProgressLine(live_only=True) as line:
         yield lambda share: line.show(f"{what} {share:.0%}", share)
 
 
 def print_table(rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Print rows of cells in columns, the first `left` columns flush left, the others flush right."""
+    """Print rows of cells in columns; the first `left` columns are aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (

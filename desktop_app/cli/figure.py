@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
-    """The figure that the arguments ask for, checked as far as possible without a model. Raises LogitscopeError."""
+    """The figure that the arguments describe, checked as far as possible without a model. Raises LogitscopeError."""
     from desktop_app.core.views.limits import read_limit
     from desktop_app.figures.data import data_kinds
     from desktop_app.figures.excerpt import Excerpt, read_heads, read_tokens
@@ -98,7 +98,7 @@ def _blocks(text: str) -> tuple[int, ...]:
 
 
 def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
-    """The state that the arguments ask for, based on the session's if --session is given, and its model's folder.
+    """The state that the arguments describe, based on that of --session if given, and the folder of its model.
 
     The folder is None if --model is given or the state names no model. Raises ModelError if the session's model is
     needed but not on this machine.

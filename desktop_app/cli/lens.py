@@ -1,4 +1,4 @@
-"""`logitscope lens`: what each point of the residual stream would already predict."""
+"""`logitscope lens`: what each point of the residual stream would predict."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -6,9 +6,9 @@ from desktop_app.cli.shared import say, shown
 
 
 class ProgressLine:
-    """One line updated in place on a terminal; elsewhere a new line every 10%, or none with `live_only`.
+    """One line that is updated in place on a terminal; elsewhere a new line every 10%, or none with `live_only`.
 
-    At the end the line remains on the terminal with `stay`, else it is cleared.
+    At the end, the line is cleared from the terminal unless `stay` is set.
     """
 
     def __init__(self, *, stay: bool = False, live_only: bool = False) -> None:
@@ -19,7 +19,7 @@ class ProgressLine:
         return self
 
     def show(self, words: str, share: float = 0.0, *, at_once: bool = False) -> None:
-        """Show the words and the `share` done, from 0 to 1; `at_once` prints a new line even within the same 10%."""
+        """Show the words and the fraction done, from 0 to 1; `at_once` prints a new line even within the same 10%."""
         if self._live:
             line = f"logitscope: {shown(words)}"
             print(f"\r{line:{self._width}}", end="", file=sys.stderr, flush=True)

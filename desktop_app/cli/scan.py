@@ -12,7 +12,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 if TYPE_CHECKING:
     from desktop_app.core.evidence.scan import Scan
 
-_NAMED = 10  # maximum number of faults that are reported one by one
+_NAMED = 10  # the maximum number of faults that are reported one by one
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`logitscope score`: one attention score as query parts times key parts."""
+"""`logitscope score`: one attention score as a sum over query parts and key parts."""
 
 import argparse
 from typing import TYPE_CHECKING

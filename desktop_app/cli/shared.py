@@ -95,7 +95,7 @@ def open_checkpoint(arguments: argparse.Namespace) -> "Checkpoint":
 
 
 def open_for(folder: Path, *, int8: bool, text: bool) -> "Model":
-    """Open the model in `folder`, and report what is ignored there. Without `text` its tokenizer need not be usable.
+    """Open the model in `folder`, and report what is ignored there. Unless `text`, its tokenizer may be unusable.
 
     Raises LogitscopeError.
     """
@@ -124,7 +124,10 @@ def prompt_text(arguments: argparse.Namespace) -> str | None:
 
 
 def checked_text(text: str, what: str) -> str:
-    """`text`, if it is valid Unicode: bytes of an argument that are not UTF-8 arrive as lone surrogates."""
+    """`text`, if it is valid Unicode. Bytes of an argument that are not UTF-8 arrive as lone surrogates.
+
+    Raises LogitscopeError otherwise.
+    """
     hide(text)
     for position, char in enumerate(text):
         if "\ud800" <= char <= "\udfff":
@@ -163,14 +166,14 @@ def asked_pass(arguments: argparse.Namespace, checkpoint: "Checkpoint", text: st
 
 
 class Terminal(logging.Handler):
-    """Shows warnings and faults, tracebacks included, on standard error."""
+    """Writes warnings and errors, including tracebacks, to standard error."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.setFormatter(logging.Formatter("logitscope: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, unless its exception is about to be raised: Python prints that one itself."""
+        """Write a record, unless its exception is about to be raised, because Python prints that one itself."""
         if not getattr(record, "raised", False):
             with suppress(OSError):  # standard error may be closed or full
                 print(shown(without_secrets(self.format(record))), file=sys.stderr)

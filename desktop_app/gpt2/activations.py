@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Activation:
-    """One elementwise function: `compute` on arrays, `emit` adds the nodes from `x` to `out`, `numpy` is code in x."""
+    """One elementwise function: `compute` on arrays, `emit` for graph nodes from `x` to `out`, `numpy` as code in x."""
 
     compute: Callable[[Array], Array]
     emit: Callable[["Nodes", str, str], str]
@@ -32,7 +32,7 @@ def _erf_table() -> tuple[Array, Array, Array]:
 
 
 def erf(x: Array) -> Array:
-    """Gauss's error function in float64, within 1e-12: cubic Hermite between 8,193 exact values of math.erf."""
+    """The error function in float64, within 1e-12: cubic Hermite interpolation between 8,193 values of math.erf."""
     nodes, values, slopes = _erf_table()
     step = nodes[1] - nodes[0]
     inside = np.clip(x, nodes[0], nodes[-1])
@@ -81,7 +81,7 @@ def relu(x: Array) -> Array:
 
 
 def silu(x: Array) -> Array:
-    """x / (1 + exp(-x)), written with tanh so that large negative x do not overflow."""
+    """x / (1 + exp(-x)), computed by tanh so that large negative x do not overflow."""
     return x * (x.dtype.type(0.5) * (1 + np.tanh(x.dtype.type(0.5) * x)))
 
 

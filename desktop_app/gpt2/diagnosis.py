@@ -16,7 +16,7 @@ from desktop_app.gpt2.weights import WeightSpec, all_weights, parameter_count
 
 @dataclass(frozen=True)
 class TensorFinding:
-    """One tensor: its name in the file, how it is stored (nothing for one that is missing), and what is wrong."""
+    """One tensor: its name in the file, how it is stored (empty if it is missing), and what is wrong with it."""
 
     name: str
     stored: str
@@ -25,7 +25,7 @@ class TensorFinding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found in a folder. `troubles` are sentences about files; `tensors` are in the order of the model."""
+    """The faults of a folder. `troubles` are sentences about files; `tensors` are in the order of the model."""
 
     folder: Path
     config: Config | None
@@ -42,7 +42,7 @@ class Diagnosis:
         return len(self.troubles) + sum(bool(finding.fault) for finding in self.tensors)
 
     def lines(self, *, everything: bool = False) -> Iterator[str]:
-        """The report line by line; sound tensors only with `everything`."""
+        """The report line by line; tensors without fault only with `everything`."""
         yield str(self.folder)
         if self.config is not None:
             c = self.config
@@ -71,7 +71,7 @@ class Diagnosis:
 
 
 def diagnose(folder: Path) -> Diagnosis:
-    """Look at every file and every tensor in `folder`; their faults are reported, not raised.
+    """A diagnosis of every file and every tensor in `folder`; faults are reported, not raised.
 
     Raises ModelError only if there is no such folder.
     """

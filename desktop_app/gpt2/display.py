@@ -13,18 +13,18 @@ _QUOTED = {" ": _SPACE, _SPACE: f"\\u{{{ord(_SPACE):x}}}"} | _ESCAPED
 _UNQUOTED = {escape[1]: char for char, escape in _ESCAPED.items()} | {'"': '"'}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
 
-# Characters that leave no ink although their general category is letter, mark or symbol:
-# the default-ignorable ones of Unicode's DerivedCoreProperties.txt, and the blank braille pattern.
+# Characters without visible ink although their general category is letter, mark or symbol: the default-ignorable ones
+# in Unicode's DerivedCoreProperties.txt, and the blank braille pattern.
 _INKLESS = frozenset(
     [chr(code) for code in (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800)]
     + [chr(code) for code in (0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))]
 )
-# Controls, format characters (bidi and zero-width ones among them), private use, unassigned, and every separator.
+# Controls, format characters (including bidi and zero-width ones), private use, unassigned, and every separator.
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 
 
 def is_visible(char: str) -> bool:
-    """Whether `char` leaves ink by itself, so that a reader can see it."""
+    """Whether `char` is visible by itself."""
     return char not in _INKLESS and unicodedata.category(char) not in _INVISIBLE_CATEGORIES
 
 
@@ -32,12 +32,12 @@ def is_visible(char: str) -> bool:
 def label(data: bytes) -> str:
     """The display form of a token: plain, safe, on one line and never empty.
 
-    Whitespace is shown as `·` space, `↵` newline, `⇥` tab, `␍` carriage return and `⍽` no-break space; any
-    other invisible character as an escape like `\\u{200b}`; bytes that are only a part of a UTF-8
-    character as hex like `‹E2 96›`. A combining mark without a base character gets a dotted circle.
+    Whitespace is shown as `·` space, `↵` newline, `⇥` tab, `␍` carriage return and `⍽` no-break space; any other
+    invisible character as an escape like `\\u{200b}`; bytes that are only a part of a UTF-8 character as hex like `‹E2
+    96›`. A combining mark without a base character is shown on a dotted circle.
     """
     shown: list[str] = []
-    bare = True  # nothing for a combining mark to combine with yet
+    bare = True  # there is no character yet with which a combining mark could combine
     for text, raw in _pieces(data):
         if raw:
             shown.append(f"‹{raw.hex(' ').upper()}›")
@@ -59,8 +59,8 @@ def label(data: bytes) -> str:
 def quoted(data: bytes) -> str:
     """The token quoted for a sentence, `'·creature'`: spaces as in its label, straight quotes, and lossless escapes.
 
-    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` as in Python, `\\u{a0}` for characters that are invisible by themselves,
-    `\\xe2` for single bytes of an incomplete UTF-8 character. `unquote` reads it back to the same bytes.
+    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` are as in Python; `\\u{a0}` is a character that is invisible by itself, and
+    `\\xe2` a byte of an incomplete UTF-8 character. `unquote` returns the same bytes.
     """
     shown: list[str] = []
     bare = True
@@ -75,9 +75,9 @@ def quoted(data: bytes) -> str:
 
 
 def unquote(text: str) -> bytes | None:
-    """The bytes that a quoted form stands for (straight single or double quotes), None if it is not one.
+    """The bytes of a quoted form (in straight single or double quotes); None if `text` is not one.
 
-    A space may be typed as itself or, as it is shown, as `·`.
+    A space may be typed as a space or as it is shown, `·`.
     """
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         return None
@@ -101,13 +101,13 @@ def unquote(text: str) -> bytes | None:
 
 
 def typed(text: str) -> str:
-    """Turns the visible whitespace of a label back into real whitespace: `·Paris` into ` Paris`."""
+    """The text with the visible whitespace of a label turned back into whitespace: `·Paris` into ` Paris`."""
     return "".join(_TYPED.get(char, char) for char in text)
 
 
 def _pieces(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Cuts bytes into runs of whole characters (text, b"") and runs of partial ones ("", bytes)."""
-    # surrogateescape turns each byte that is not a part of a valid character into U+DC80..U+DCFF.
+    """The bytes cut into runs of whole characters (text, b"") and runs of partial characters ("", bytes)."""
+    # surrogateescape maps each byte that is not a part of a valid character to U+DC80..U+DCFF.
     decoded = data.decode("utf-8", errors="surrogateescape")
     for match in re.finditer("[\udc80-\udcff]+|[^\udc80-\udcff]+", decoded):
         run = match.group()

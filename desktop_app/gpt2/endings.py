@@ -1,7 +1,7 @@
-"""Which tokens end a text, from config.json, generation_config.json and the tokenizer's files.
+"""Which tokens end a text, according to config.json, generation_config.json and the tokenizer's files.
 
-transformers stops at the ids in generation_config.json, or if it has none, at those in config.json. The tokenizer has
-its own end-of-text token, which fine-tuning often changes without updating the other files.
+transformers stops at the ids in generation_config.json or, if it has none, at those in config.json. The tokenizer has
+an end-of-text token as well, which fine-tuning often changes without updating the other files.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 
 
 def text_ends(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
-    """The ids at which generation ends with the model in `folder`.
+    """The ids at which generation ends for the model in `folder`.
 
-    config.json is read only if generation_config.json names no ids. An id in these files is ignored if it is an
-    ordinary token and the tokenizer has its own end of text: configs keep GPT-2's 50256 with other vocabularies.
+    config.json is read only if generation_config.json names no ids. If the tokenizer has an end of text, an id in these
+    files that is an ordinary token is ignored: configs with other vocabularies often keep GPT-2's 50256.
 
     Raises ModelError for an eos_token_id that is neither an id nor a list of ids.
     """

@@ -16,7 +16,7 @@ from desktop_app.gpt2.files import refuse_existing, whole_files
 from desktop_app.gpt2.graph import build_graph
 
 EMBED_LIMIT = 2_000_000_000
-"""The most bytes of weights that are stored in the .onnx file itself; protobuf's own limit is 2**31."""
+"""The maximum number of bytes of weights stored in the .onnx file itself; protobuf's limit is 2**31."""
 
 _PAGE = 4096  # the ONNX specification advises offsets that allow memory mapping
 
@@ -29,11 +29,11 @@ def export_onnx(
     embed_limit: int = EMBED_LIMIT,
     on_stage: Callable[[str], None] = lambda _stage: None,
 ) -> list[Path]:
-    """Write the graph of body and head with its weights to `path`, and check it; returns the files written.
+    """Write the graph of body and head with its weights to `path`, and check it; return the files written.
 
-    Inputs and outputs are those of `graph.build_graph`; every tensor of the table is an output. Weights are float32
+    Inputs and outputs are those of `graph.build_graph`; every tensor of the table is an output. Weights are float32,
     however the checkpoint stores them, and go to `path` + `.data` if they exceed `embed_limit` bytes. `on_stage` is
-    called with the name of each stage, and may raise to abort; then nothing is left behind.
+    called with the name of each stage, and may raise to abort; then no file is left behind.
 
     Raises:
         ExportError: a file exists and `force` is not given, it cannot be written, or onnx.checker rejects it.

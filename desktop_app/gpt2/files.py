@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all."""
+"""Output files that are written completely or not at all."""
 
 import os
 import shutil
@@ -14,15 +14,15 @@ from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.leftovers import clear_leftovers, unfinished_name
 from desktop_app.gpt2.system import put_in_place, why_no_file, why_not_written
 
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 10.0  # seconds to wait for a lock
 
 
 @contextmanager
 def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[BinaryIO]:
-    """A binary file that appears at `path`, replacing what is there, only if the `with` statement ends normally.
+    """A binary file that appears at `path`, replacing any file there, only if the `with` statement ends normally.
 
-    Raises `error` when `path` cannot be a file, its folder is missing or read-only, or the disk fills; then nothing
-    is left behind.
+    Raises `error` if `path` cannot be a file, its folder is missing or read-only, or the disk is full; then no file is
+    left behind.
     """
     refuse_existing(path, force=True, error=error)
     final = _final(path)
@@ -40,9 +40,9 @@ def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterat
 
 @contextmanager
 def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -> Iterator[Path]:
-    """A folder to write files in, which move to `paths` (all in one folder) if the `with` statement ends normally.
+    """A folder to write files in; they move to `paths` (all in one folder) if the `with` statement ends normally.
 
-    The first of `paths` moves last, so that any files it refers to are already there. Raises as `whole_file` does.
+    The first of `paths` is moved last, so that files that it refers to exist already. Raises as `whole_file` does.
     """
     for path in paths:
         refuse_existing(path, force=True, error=error)
@@ -61,7 +61,7 @@ def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -
 
 @contextmanager
 def alone(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[None]:
-    """Lock the file at `path` against other processes of this program that rewrite it; creates its folder.
+    """Lock the file at `path` against other processes of this program that rewrite it; create its folder.
 
     Raises `error` if the folder cannot be written, or if another process holds the lock for ten seconds.
     """
@@ -87,7 +87,7 @@ def regular(path: Path, error: type[LogitscopeError]) -> os.stat_result:
 
 
 def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = ExportError) -> None:
-    """Raise `error` if it is clear in advance that `path` cannot be written, or if it exists and `force` is not given.
+    """Raise `error` if it is already certain that `path` cannot be written, or if it exists and `force` is not given.
 
     Commands call this before they compute anything.
     """
@@ -115,7 +115,7 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
 
 
 def _final(path: Path) -> Path:
-    """The path that is replaced: of a link, its target, so that the link stays a link."""
+    """The path of the file that is replaced: the target of a link, so that the link remains."""
     return path.resolve() if path.is_symlink() else path
 
 

@@ -13,14 +13,14 @@ _SAVE = "load it with transformers and save it with save_pretrained, which write
 
 @dataclass(frozen=True)
 class _Kind:
-    """Glob patterns of files (`files`) that show what a folder holds (`what`), and what to do about it (`cure`)."""
+    """A kind of folder: glob patterns of `files` that identify it, `what` it is, and what to do about it (`cure`)."""
 
     files: tuple[str, ...]
     what: str
     cure: str
 
 
-# Files that trainers write along with weights.
+# Files that trainers write next to weights.
 _NO_MODEL = ("training_args", "optimizer.", "scheduler.", "scaler.", "rng_state")
 
 _WEIGHTS = (

@@ -23,7 +23,7 @@ IR_VERSION = 9
 
 
 def _prologue(nodes: Nodes) -> tuple[str, str]:
-    """Add the nodes before the first formula; returns the names of the positions and of the mask of hidden keys."""
+    """Add the nodes before the first formula; return the names of the positions and of the mask of hidden keys."""
     nodes.op("Identity", "input_ids", out="tokens")
     # Absolute positions: the new tokens follow the past.
     any_past = next(iter(past_of(0)))
@@ -38,7 +38,7 @@ def _prologue(nodes: Nodes) -> tuple[str, str]:
 
 
 def _with_past(nodes: Nodes, layer: int, there: Collection[str]) -> dict[str, str]:
-    """A block's keys and values, those that the graph has -> the same, preceded by those of the past."""
+    """A block's keys and values, if the graph has them -> the same, preceded by those of the past."""
     return {own: nodes.op("Concat", past, own, axis=1) for past, own in past_of(layer).items() if own in there}
 
 
@@ -92,7 +92,7 @@ def _weights(config: Config, used: Collection[str]) -> Iterator[onnx.TensorProto
 
 
 def between(table: Mapping[str, Tensor], given: Collection[str], only: Collection[str]) -> list[Tensor]:
-    """The rows of the table needed to compute the tensors `only` from those that are `given`."""
+    """The rows of the table needed to compute the tensors `only` from the tensors `given`."""
     needed: set[str] = set()
     behind = list(only)
     while behind:
@@ -114,10 +114,10 @@ def build_graph(
 ) -> onnx.ModelProto:
     """The graph as an ONNX model; its weights are initializers without data.
 
-    With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input. `only` names the outputs
-    to expose if not all: every exposed tensor takes memory during a run, requested or not. If `given` is not None,
-    even if empty, its tensors are inputs, and the graph computes `only` from them and nothing more. With `fuse` the
-    operators of `fused.py` compute what lies between the outputs `only`, in a later opset.
+    With `body` alone, the outputs end at `ln_final.out`; with `head` alone, that is the input. `only` names the
+    outputs, by default all: every exposed tensor takes memory during a run, requested or not. If `given` is not None,
+    even if it is empty, its tensors are inputs, and the graph computes `only` from them and nothing more. With `fuse`,
+    the operators of `fused.py`, which need a later opset, compute the tensors that are not exposed.
     """
     nodes = Nodes(config)
     positions, hidden = _prologue(nodes) if body else ("", "")
@@ -163,11 +163,10 @@ def build_piece(
 ) -> onnx.ModelProto:
     """The graph that computes the tensors `only` from those `given` and nothing more, in a pass that may be edited.
 
-    The positions of the rows, and the keys hidden from each, are inputs, so that rows of several passes can run
-    together. As in the whole graph, past keys and values precede those of the rows. `keep` and `put` of edits are
-    among the `given`.
-    With `fuse` the table comes from `fused.py`, whose operators need a later opset. With `feed` the weights are inputs
-    too, so that the graph serves any block of the same form.
+    The positions of rows, and the keys hidden from each, are inputs, so that rows of several passes can run together.
+    As in the whole graph, past keys and values precede those of the rows. `keep` and `put` of edits are among the
+    `given`. With `fuse`, the table comes from `fused.py`, whose operators need a later opset. With `feed`, the weights
+    are inputs as well, so that the graph can be used for any block of the same form.
     """
     nodes = Nodes(config)
     rows = between(table, given, only)
@@ -201,7 +200,7 @@ def _model(
     outputs: Sequence[onnx.ValueInfoProto],
     opset: int = OPSET,
 ) -> onnx.ModelProto:
-    """The model of all nodes, with the weights that they read and that are not among the `inputs`."""
+    """The model of all nodes, with those of their weights that are not `inputs`."""
     config = nodes.config
     used = {name for node in nodes.nodes for name in node.input}.difference(put.name for put in inputs)
     initializers = [*_weights(config, used), *nodes.constants.values()]

@@ -41,7 +41,7 @@ class RoundedWeights(Mapping[str, NDArray[np.float32]]):
         return found
 
     def codes(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """A weight's whole numbers plus 128, [out, group, GROUP], and its scales, [out, group]."""
+        """A weight's integers plus 128, [out, group, GROUP], and its scales, [out, group]."""
         weight = self.source[name]
         whole, scales = codes_of(weight if summed_axis(name) == 1 else weight.T)
         return (whole + np.float32(128)).astype(np.uint8), scales
@@ -60,7 +60,7 @@ class RoundedWeights(Mapping[str, NDArray[np.float32]]):
 
 
 def round_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
-    """The same model with its matrices in int8. Raises ModelError if a provider other than the CPU was chosen."""
+    """The same model with its matrices in int8. Raises ModelError if a provider other than the CPU is in use."""
     if chosen() != CPU:
         # OpenVINO, for one, multiplies the rounded weights by vectors that it does not round.
         raise ModelError(f"int8 weights only work on the CPU, not on {chosen()}; choose one or the other.")

@@ -7,14 +7,14 @@ from typing import Any, NoReturn
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.files import regular
 
-_LONGEST_NUMBER = 4300  # digits; Python converts no more
+_LONGEST_NUMBER = 4300  # digits; Python does not convert more
 _CURE = "the file is damaged or was cut off, get a complete copy"  # for checkpoints and sessions alike
 
 
 def read_json(path: Path, *, limit: int, error: type[LogitscopeError]) -> dict[str, Any]:
-    """The JSON object in `path`, at most `limit` bytes long.
+    """The JSON object in `path`, which may have at most `limit` bytes.
 
-    Repeated keys, NaN and Infinity, numbers of absurd length, other top-level values, and nesting too deep to parse are
+    Repeated keys, NaN and Infinity, extremely long numbers, other top-level values, and nesting too deep to parse are
     refused with `error`, whose sentence names the file.
     """
     try:

@@ -1,4 +1,4 @@
-"""Names for unfinished files that identify their process, so that a killed program's leftovers are deleted later."""
+"""Names of unfinished files that identify their process, so that what a killed program leaves is deleted later."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ import psutil
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 _NAME = re.compile(rf"\.?logitscope-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}.*")
 _AGE = 3600.0
-"""A file is deleted only if untouched for this many seconds: containers may share a host name but not process ids."""
+"""Seconds for which a file must be untouched to be deleted: containers may share a host name but not process ids."""
 
 _CLOCK = 10.0
 """Seconds by which a process's start time and a file's time may differ if the clock was set in between."""
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 
 def unfinished_name(prefix: str = ".") -> str:
-    """A unique name, short however long the final one is, that identifies the process and host writing the file."""
+    """A unique name, short however long the final name is, that identifies the process and host writing the file."""
     return f"{prefix}logitscope-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def is_gone(process: int, touched: float) -> bool:
     """Whether the process with the id `process`, which last wrote a file at the time `touched`, has ended.
 
-    Ids are reused: a process that started after the file was touched is a different one.
+    Ids are reused: a process that started after the file was written is a different one.
     """
     try:
         return psutil.Process(process).create_time() > touched + _CLOCK
@@ -43,7 +43,7 @@ def is_gone(process: int, touched: float) -> bool:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Delete unfinished files that ended processes of this host left in `folder`; once for each folder.
+    """Delete unfinished files in `folder` that ended processes of this host left; once per folder.
 
     Files that cannot be read or deleted, because another user owns them, stay.
     """

@@ -6,9 +6,9 @@ import psutil
 
 
 def available_memory() -> int | None:
-    """Bytes that can be allocated without swapping out other programs; None where that is unknown.
+    """The bytes that can be allocated without swapping; None if that is unknown.
 
-    The system's own estimate (Linux's MemAvailable), capped by what the control group (a container) has left.
+    This is the system's estimate (Linux's MemAvailable), limited by what the control group (a container) has left.
     """
     try:
         free = int(psutil.virtual_memory().available)

@@ -1,4 +1,4 @@
-"""Memory-mapped arrays: releasing the memory of their pages while they are not being read."""
+"""Memory-mapped arrays: releasing their pages while they are not being read."""
 
 import mmap
 import threading
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.system import release_pages
 
-_PAUSE = 0.03  # seconds; at a gigabyte a second, thirty megabytes are read in that time
+_PAUSE = 0.03  # seconds; thirty megabytes are read in that time, at a gigabyte per second
 
 
 def release(arrays: Iterable[NDArray[Any]]) -> None:
@@ -22,7 +22,7 @@ def release(arrays: Iterable[NDArray[Any]]) -> None:
 
 @contextmanager
 def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
-    """In this context mapped pages are dropped soon after being read, so that copying does not double the memory."""
+    """In this context mapped pages are released soon after being read, so that copying does not double the memory."""
     arrays, over = list(arrays), threading.Event()
     if not arrays:
         yield
@@ -43,7 +43,7 @@ def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
 
 
 def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
-    """The file mapping that an array is a view of, if the mapping is read-only."""
+    """The file mapping of which an array is a view, if the mapping is read-only; else None."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base

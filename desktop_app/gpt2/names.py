@@ -1,8 +1,8 @@
-"""Names of tensors as users give them: globs over the table, and the names of TransformerLens for the same tensors.
+"""Names of tensors as users give them: globs over the table, and TransformerLens' names for the same tensors.
 
-The hook names are those of TransformerLens 4.3 on a GPT-2 (`TransformerBridge.boot_transformers`), and the few that
-only its older HookedTransformer has. TransformerLens' names are not accepted as aliases, because layouts differ
-([batch, pos, head, d_head] there, [head, pos, d_head] here): the error says what the tensor is called here.
+Hook names are those of TransformerLens 4.3 for a GPT-2 (`TransformerBridge.boot_transformers`), and the few that only
+its older HookedTransformer has. They are not accepted as aliases, because layouts differ ([batch, pos, head, d_head]
+there, [head, pos, d_head] here); the error says what the tensor is called here.
 """
 
 import re
@@ -29,7 +29,7 @@ OUTSIDE_BLOCKS = {
     "unembed.hook_out": "logits",
     "hook_unembed": "logits",
 }
-"""TransformerLens' name -> ours, for tensors outside the blocks."""
+"""TransformerLens' name -> this program's, for tensors outside the blocks."""
 
 IN_BLOCKS = {
     "hook_in": "resid_pre",
@@ -72,22 +72,22 @@ IN_BLOCKS = {
     "hook_out": "resid_post",
     "hook_resid_post": "resid_post",
 }
-"""TransformerLens' name -> ours, for tensors within a block, without `blocks.L.`."""
+"""TransformerLens' name -> this program's, for tensors within a block, without `blocks.L.`."""
 
 NOT_HERE = {
     "pos_embed.hook_in": "TransformerLens' name stands for the positions themselves, 0, 1, 2 and so on.",
     "attn.hook_result": "TransformerLens' name stands for what each head writes: attn.z times the head's rows of W_O.",
 }
-"""Tensors that TransformerLens has and this table lacks, by the end of the name."""
+"""Tensors that TransformerLens has and the table lacks, by the end of the name."""
 
 _SHORT = {"attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": "q", "value": "v"}
 """Shorthand of TransformerLens' caches, as in `cache["pattern", 5]`, where it differs from the hook's name."""
 
 
 def match_names(patterns: list[str], config: Config, edited: frozenset[str] = frozenset()) -> list[str]:
-    """The names in the table that match any of the glob `patterns`, in its order; `edited` tensors have further rows.
+    """The names in the table that match any of the glob `patterns`, in the table's order.
 
-    Raises ModelError for a pattern that matches nothing.
+    `edited` tensors have additional rows. Raises ModelError for a pattern that matches nothing.
     """
     names = list(tensor_table(config, edited))
     chosen = set()
@@ -109,7 +109,7 @@ def no_such_tensor(name: object, config: Config) -> str:
 
 
 def answer(name: object, config: Config) -> str:
-    """Our tensors for TransformerLens' `name`, as the rest of a sentence; "" if the name is not one of theirs.
+    """This program's tensors for TransformerLens' `name`, as the rest of a sentence; "" for any other name.
 
     A name is a hook's, a glob over hooks' names, or a key of its caches: ("pattern", 5), ("scale", 4, "ln1"), "k6".
     """
@@ -128,7 +128,7 @@ def answer(name: object, config: Config) -> str:
 
 
 def _ours(name: object, config: Config) -> Iterator[str]:
-    """Our names for what TransformerLens calls `name`, whether or not this model has such a block."""
+    """This program's names for what TransformerLens calls `name`, whether or not this model has such a block."""
     if isinstance(name, tuple) and name:
         yield from _shorthand(*name[:3])
         return

@@ -13,7 +13,7 @@ from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.weights import matrices, summed_axis
 
 CODES, SCALES = ".codes", ".scales"
-"""Suffixes of an int8 weight's name: for its whole numbers [d_out, group, GROUP], and its scales [d_out x group]."""
+"""Suffixes of an int8 weight's name: for its integers [d_out, group, GROUP], and its scales [d_out x group]."""
 
 CONTRIB = "com.microsoft"
 """The domain of onnxruntime's own operators."""
@@ -22,7 +22,7 @@ CONTRIB = "com.microsoft"
 class Nodes:
     """Collects nodes; every method returns the name of its result.
 
-    An operation without a given name is made once: a second request with the same operands returns the same result.
+    An operation without a given name is added only once: a second call with the same operands returns the same result.
     """
 
     def __init__(self, config: Config) -> None:
@@ -32,7 +32,7 @@ class Nodes:
         self._made: dict[Any, Any] = {}
 
     def op(self, kind: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
-        """The result of one operator, under the name `out` if given."""
+        """Add one operator; its result has the name `out`, if given."""
         key = (kind, inputs, repr(attributes))
         if out is None and key in self._made:
             return str(self._made[key])
@@ -67,7 +67,7 @@ class Nodes:
         return self.op("Gemm", x, w, *([bias] if bias else []), out=out, **turn)
 
     def _width(self, weight: str, end: int) -> int:
-        """The length of the rows that a product with a weight takes (`end` 0) or gives (1)."""
+        """The length of the vectors that a product with a weight takes (`end` 0) or returns (1)."""
         axis = summed_axis(weight)
         return self._matrices[weight][1 - axis if end else axis]
 

@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.files import whole_file
 
-LIMIT = 2 << 30  # bytes of all arrays of a file that is read
+LIMIT = 2 << 30  # bytes: the limit for all arrays of a file
 
-_KINDS = "biufU"  # what is ever written; others, as complex numbers and dates, would be converted with a warning
+# kinds of dtypes that are written; others, as complex numbers and dates, would be converted with a warning
+_KINDS = "biufU"
 
 ABOUT = "about"
 """The entry that holds the metadata, as JSON in a zero-dimensional string array."""
 
 
 def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write tensors one after the other, uncompressed and with a fixed date: the same tensors give the same bytes.
+    """Write tensors one after the other, uncompressed and with a fixed date, so that equal tensors give equal bytes.
 
     Integers become int64, strings stay strings, everything else becomes float32. Nothing in the file is pickled:
-    `numpy.load` reads it without options. The file appears under `path` only when it is whole. Raises ExportError.
+    `numpy.load` reads it without options. The file appears under `path` only when it is complete. Raises ExportError.
     """
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, ABOUT, np.array(json.dumps(dict(metadata))))
@@ -35,7 +36,7 @@ def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], 
 def read_npz(path: Path, *, limit: int = LIMIT) -> dict[str, NDArray[Any]]:
     """The arrays of an archive by name. Nothing is unpickled, and no more than `limit` bytes are unpacked.
 
-    Raises OSError as opening does, and ValueError for whatever is not such an archive, or damaged, or larger.
+    Raises OSError as opening does, and ValueError if the file is not such an archive, or is damaged or too large.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -50,12 +51,12 @@ def read_npz(path: Path, *, limit: int = LIMIT) -> dict[str, NDArray[Any]]:
             return found
     except (OSError, ValueError):
         raise
-    except Exception as reason:  # whatever the readers of zip, deflate and npy raise for other bytes
+    except Exception as reason:  # whatever the readers of zip, deflate and npy raise for invalid bytes
         raise ValueError(f"{type(reason).__name__}: {reason}") from reason
 
 
 def stored(array: NDArray[Any]) -> NDArray[Any]:
-    """An array in the dtype that files store: int64, float32 or text."""
+    """An array in a dtype that files store: int64, float32 or text."""
     kinds = {"i": np.int64, "u": np.int64, "b": np.int64, "U": None}
     return np.asarray(array, kinds.get(array.dtype.kind, np.float32), order="C")
 

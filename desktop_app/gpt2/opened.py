@@ -11,8 +11,9 @@ from desktop_app.gpt2.safetensors_file import SafetensorsFile
 class OpenedWeights(Mapping[str, NDArray[np.float32]]):
     """Read-only arrays by name, mapped from `files`.
 
-    Access raises ModelError if a file was written to in the meantime: reading on would give other numbers under the
-    old name, or, if the file is shorter now, end the process (SIGBUS). The check takes a microsecond or two.
+    Access raises ModelError if a file was written to in the meantime. Otherwise other numbers would be read under the
+    same name or, if the file is shorter now, the process would be killed (SIGBUS). The check takes one or two
+    microseconds.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.float32]], files: Iterable[SafetensorsFile]) -> None:

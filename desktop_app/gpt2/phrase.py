@@ -1,8 +1,8 @@
-"""Displayed text that can be translated: an English string that keeps the parts it was made of.
+"""Displayed text that can be translated: an English string that stores the parts from which it was made.
 
-`Phrase("head {1}", 3)` is the string "head 3". Code that shows English needs no more; for another language the key
-"head {1}" is looked up in its table (`figures/language.py`) and the values are put into the translation. A string of
-any other type is data (a token, the name of a tensor, a formula) and is never translated, even if it reads as English.
+`Phrase("head {1}", 3)` is the string "head 3". Code that shows English needs no more. For another language, the key
+"head {1}" is looked up in its table (`figures/language.py`), and the values are inserted into the translation. A string
+of any other type is data (a token, the name of a tensor, a formula) and is never translated, even if it is English.
 """
 
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from typing import Self
 
 
 class Phrase(str):
-    """English text. `key` has placeholders {1}, {2} ... for `values`: phrases, counts or anything with a `str`."""
+    """English text. `key` has placeholders {1}, {2} ... for `values`: phrases, counts or anything that has a `str`."""
 
     __slots__ = ("key", "values")
     key: str
     values: tuple[object, ...]
 
     def __new__(cls, key: str, *values: object) -> Self:
-        """The text of `key` with the values put in."""
+        """The text of `key` with the values inserted."""
         made = super().__new__(cls, key.format("", *values) if values else key)
         made.key, made.values = key, values
         return made
@@ -27,7 +27,7 @@ class Phrase(str):
 
 
 class Capital(Phrase):
-    """Another phrase with a capital first letter, as at the start of a sentence or a heading."""
+    """Another phrase with a capital first letter, as at the beginning of a sentence or a heading."""
 
     __slots__ = ()
 
@@ -82,7 +82,7 @@ class Count(str):
         return Count, (self.number, self.decimals)
 
     def apart(self, sign: str) -> str:
-        """The number with this sign as thousands separator."""
+        """The number with `sign` as thousands separator."""
         return f"{self.number:,.{self.decimals}f}".replace(",", sign)
 
 

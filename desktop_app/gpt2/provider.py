@@ -18,7 +18,7 @@ def offered() -> dict[str, str]:
 
 
 def choose(name: str) -> None:
-    """Compute with the provider `name`, short or in full, from now on. Raises ModelError if it is not available."""
+    """Set the provider for the process, by its short or full name. Raises ModelError if it is not available."""
     global _chosen  # noqa: PLW0603 - one choice per process, like the onnxruntime package that is installed
     short = name.removesuffix(_SUFFIX).lower()
     if short not in offered():

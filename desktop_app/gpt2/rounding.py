@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 GROUP = 128
-"""How many consecutive numbers share a scale."""
+"""The number of consecutive numbers that share a scale."""
 
 
 def codes_of(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Whole numbers from -127 to 127, [..., group, GROUP], and scales, [..., group], of groups along the last axis.
+    """Integers from -127 to 127, [..., group, GROUP], and scales, [..., group], of groups along the last axis.
 
-    The last group is padded with zeros. All in float32, bit for bit as onnxruntime's x86 kernels compute it (MLAS,
-    QuantizeARow_CompInt8): a number times 127 / largest, not divided by the scale, with halves rounded to even.
+    The last group is padded with zeros. Everything is float32 and bit-identical to onnxruntime's x86 kernels (MLAS,
+    QuantizeARow_CompInt8): a number is multiplied by 127 / largest, not divided by the scale; halves are rounded to
+    even.
     """
     length = x.shape[-1]
     groups = -(-length // GROUP)
@@ -23,7 +24,7 @@ def codes_of(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     wide[..., :length] = x
     wide = wide.reshape(*x.shape[:-1], groups, GROUP)
     largest = np.abs(wide).max(-1)
-    # A largest value below 1e-36 counts as zero: 127 divided by it would overflow float32.
+    # A group whose largest magnitude is below 1e-36 counts as zero: 127 divided by it would overflow float32.
     steps = np.float32(127) / np.where(largest < 1e-36, np.float32(np.inf), largest)
     wide *= steps[..., None]
     return np.rint(wide, out=wide), largest / np.float32(127)

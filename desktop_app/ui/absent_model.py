@@ -1,4 +1,4 @@
-"""Asks what to do about a session whose model is missing; its text is shown with another model only on request."""
+"""Asks what to do about a session whose model is missing; only on request is its text shown with another model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from desktop_app.ui.model_library import ModelLibrary
 
 
 class AbsentModel(QObject):
-    """Asks where the model is, offers to download it, or, on request, shows the text with the open model."""
+    """Lets the user choose: say where the model is, download it, or show the text with the open model."""
 
     def __init__(self, controller: Controller, library: ModelLibrary, window: QWidget) -> None:
         super().__init__(window)
@@ -23,7 +23,7 @@ class AbsentModel(QObject):
         controller.model_changed.connect(self._on_model)
 
     def ask(self, state: State) -> None:
-        """Ask about a session as soon as a model is open that could show its text."""
+        """Ask about a session once a model is open that could show its text."""
         model = self._controller.model
         if model is None:
             self._waiting = state

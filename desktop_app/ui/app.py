@@ -51,7 +51,7 @@ def open_window(
     int8: bool = False,
     restored: bool = True,
 ) -> Window:
-    """Show the window, as it was left if `restored`, and return it while its model and session are still opening."""
+    """Show the window (if `restored`, with the last session) and return it while its model and session are opening."""
     begin = beginning(model, text, int8=int8, restored=restored)
     window = Window(begin.state, load_settings())
     window.show()
@@ -65,9 +65,10 @@ def open_window(
 def run_window(
     model: Path | None, text: str | None, session: Path | None, *, int8: bool = False, smoke: Path | None = None
 ) -> int:
-    """Open the window on a model (in int8 if asked), a prompt and a session file where given. Returns the exit code.
+    """Open the window and run it; return the exit code. Model, prompt text and session file may be None.
 
-    `smoke` names an SVG file; with it, a script operates the window instead of a user, writes that file and quits.
+    `smoke` is the path of an SVG file. If it is given, a script operates the window instead of a user, writes that file
+    and quits.
     """
     with qt_logged(), watched(), begun() as start:
         kept = set_aside() if start.failed_before else None
@@ -86,7 +87,7 @@ def run_window(
 
 
 def _crashed_before() -> str:
-    """Log where earlier runs crashed; return a sentence about it, "" if none did."""
+    """Log where earlier runs crashed; return a sentence about it, or "" if none did."""
     crashes = take_crashes()
     for crash in crashes:
         log.error("Logitscope has crashed before:\n%s", crash)
@@ -95,7 +96,7 @@ def _crashed_before() -> str:
 
 @contextmanager
 def _faults_shown(window: Window) -> Iterator[None]:
-    """Log a bug in an event handler with its traceback and report it in the window, which keeps running."""
+    """In this context, an error in an event handler is logged and reported in the window, which goes on."""
 
     def show(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
         before(kind, fault, trace)
@@ -110,10 +111,10 @@ def _faults_shown(window: Window) -> Iterator[None]:
 
 @contextmanager
 def _closed_by_signals(window: Window) -> Iterator[None]:
-    """Close the window, as its close button does, on Ctrl+C in its terminal, when that terminal closes, or on SIGTERM.
+    """In this context, Ctrl+C in the terminal, the closing of the terminal and SIGTERM close the window.
 
-    Python runs a handler only between two Python instructions, and an idle event loop executes none: each signal also
-    writes to a socket, which wakes the loop.
+    Python runs a signal handler only between two Python instructions, and an idle event loop executes none. Therefore
+    each signal is also written to a socket, which wakes the loop.
     """
     numbers = closing_signals()
     reader, writer = socket.socketpair()
@@ -123,7 +124,7 @@ def _closed_by_signals(window: Window) -> Iterator[None]:
     notifier.activated.connect(lambda: reader.recv(64))
 
     def close(*_: object) -> None:
-        QTimer.singleShot(0, window.close)  # in the event loop, which may not have started yet
+        QTimer.singleShot(0, window.close)  # executed by the event loop, which may not have started yet
 
     handlers = [signal.signal(number, close) for number in numbers]
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)

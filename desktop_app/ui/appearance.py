@@ -1,4 +1,4 @@
-"""How the window looks: its colours, its type size, and which parts it has room for."""
+"""The window's appearance: its colours, its type size, and which of its parts are shown."""
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication
@@ -13,7 +13,7 @@ from desktop_app.ui.panes import PARTS, Panes, is_tight, lecture_scale, type_sca
 
 
 class Appearance(QObject):
-    """Follows the user's choices and the window's size; everything is redrawn after `changed`."""
+    """Follows the user's choices and the window's size; after `changed` is emitted, everything is redrawn."""
 
     changed = Signal()
 
@@ -21,14 +21,14 @@ class Appearance(QObject):
         super().__init__(frame)
         self._frame, self._memory = frame, memory
         self._panes = Panes()
-        self._fitted = (1.0, False)  # type size, whether rows are tight
+        self._fitted = (1.0, False)  # the last type size, and whether rows were close together
         frame.lecture.changed.connect(self._show_lecture)
 
     # Colours and type
 
     @property
     def name(self) -> str:
-        """The name of the current theme: the chosen one, else the desktop's."""
+        """The name of the current theme: the one chosen by the user, else the one that suits the desktop."""
         chosen = self._memory.settings.theme
         if chosen in THEMES:
             return chosen
@@ -42,7 +42,7 @@ class Appearance(QObject):
 
     @property
     def scale(self) -> float:
-        """The type size: the chosen one, scaled up in a large window."""
+        """The type size: the one chosen by the user, enlarged in a large window."""
         chosen, frame = self._memory.settings.type_size, self._frame
         if frame.lecture.on:
             return lecture_scale(chosen, frame.height())
@@ -65,7 +65,7 @@ class Appearance(QObject):
         self.changed.emit()
 
     def fit(self) -> None:
-        """Adapt to the window's size: larger type in a large one, read from afar; fewer parts in a small one."""
+        """Adjust to the window's size: larger type in a large window, read from afar; fewer parts in a small one."""
         scale = self.scale
         if (scale, is_tight(scale, self._frame.height())) == self._fitted:
             self._show_parts()
@@ -73,7 +73,7 @@ class Appearance(QObject):
             self.apply()
 
     def choose_theme(self, name: str) -> None:
-        """Use this theme from now on."""
+        """Use this theme and save the choice."""
         self._memory.choose(theme=name)
         self.apply()
 
@@ -86,7 +86,7 @@ class Appearance(QObject):
         self.choose_theme("light" if self.name == "projector" else "projector")
 
     def change_type(self, by: int) -> None:
-        """Set a larger (1), smaller (-1) or the default (0) type size; the last also resets the view's own zoom."""
+        """Make the type larger (1) or smaller (-1), or reset it (0), which also resets the zoom of the view."""
         if by == 0:
             self._frame.canvas.zoom(0)
         at = TYPE_SIZES.index(self._memory.settings.type_size)
@@ -100,12 +100,12 @@ class Appearance(QObject):
         return self._panes.shown(self.scale, self._frame.width(), self._frame.height())
 
     def toggle_part(self, command: str) -> None:
-        """Show or hide the part that belongs to this command."""
+        """Show or hide the part that a command controls."""
         self._panes.toggle(command, self._shown_parts())
         self._show_parts()
 
     def _show_parts(self) -> None:
-        """Show the parts that the user asked for or that fit this window size."""
+        """Show the parts that the user chose, or that fit a window of this size."""
         frame, scale, shown = self._frame, self.scale, self._shown_parts()
         frame.left.setVisible("map" in shown)
         frame.right.setVisible("bars" in shown)
@@ -123,7 +123,7 @@ class Appearance(QObject):
     # Lecture
 
     def _show_lecture(self) -> None:
-        """Show the parts of lecture mode, or those of the normal window again."""
+        """Show the parts for lecture mode, or for the normal window."""
         frame, on = self._frame, self._frame.lecture.on
         self._panes.lecture = on
         frame.actions_["lecture"].setChecked(on)

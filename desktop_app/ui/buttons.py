@@ -1,4 +1,4 @@
-"""Buttons and choices, and tips that name the shortcut of a command as the table of commands has it."""
+"""Buttons and lists of choices, and tooltips with the shortcut of a command from the table of commands."""
 
 from collections.abc import Iterable
 
@@ -9,22 +9,22 @@ from desktop_app.core.commands import find_command
 
 
 def keys_of(name: str) -> str:
-    """The first shortcut of a command, as this system writes it; "" if it has none."""
+    """The first shortcut of a command as written on this system; "" if it has none."""
     return written(next(iter(find_command(name).keys), ""))
 
 
 def tip_of(name: str, words: str = "") -> str:
-    """What a command does, in its title or other `words`, and its shortcut."""
+    """A tooltip: what a command does (its title, or other `words`), and its shortcut."""
     return _with_keys(words or find_command(name).title, keys_of(name))
 
 
 def tip_of_action(action: QAction) -> str:
-    """The title of an action, and its shortcut."""
+    """A tooltip: the title of an action, and its shortcut."""
     return _with_keys(action.text(), written(action.shortcut()))
 
 
 def written(keys: str | QKeySequence) -> str:
-    """A shortcut as this system writes it."""
+    """A shortcut as written on this system."""
     return QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
 
 
@@ -33,7 +33,7 @@ def _with_keys(words: str, keys: str) -> str:
 
 
 def tool(text: str, tip: str, *, small: bool = False) -> QToolButton:
-    """A button with a sign or a word, whose tip is also its name for a screen reader."""
+    """A button with a symbol or a word. Its tooltip is also its name for screen readers."""
     button = QToolButton()
     if small:
         button.setObjectName("small")
@@ -51,7 +51,7 @@ def push(words: str, tip: str) -> QPushButton:
 
 
 def choice(rows: Iterable[tuple[str, str]], name: str) -> QComboBox:
-    """A list to choose from, of (value, title), with its name for a screen reader."""
+    """A list of choices from (value, title), with its name for screen readers."""
     box = QComboBox()
     box.setAccessibleName(name)
     for value, title in rows:

@@ -1,4 +1,4 @@
-"""The token chips under the prompt: one painted, scrolling strip."""
+"""The tokens of the prompt in boxes (chips) under the editor, in one painted, scrolling strip."""
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
@@ -17,7 +17,7 @@ _HEIGHT, _GAP, _MARGIN = 40, 6, 16
 
 
 class Chips(PaintedPane):
-    """Emits the position of the token that was chosen."""
+    """Emits the position of the token that was clicked."""
 
     chosen = Signal(int)
     position_chosen = Signal(int)
@@ -38,12 +38,12 @@ class Chips(PaintedPane):
         self._tight = False
 
     def set_tight(self, tight: bool) -> None:
-        """Leave less room above and below."""
+        """Reduce the margins above and below."""
         self._tight = tight
         self.setFixedHeight(self.sizeHint().height())
 
     def show_scene(self, scene: Scene | None, theme: Theme, scale: float) -> None:
-        """Show the scene's tokens; the selected one is scrolled into sight."""
+        """Show the scene's tokens, scrolled so that the selected one is visible."""
         before, was = (self._scene.trace if self._scene is not None else None, self._scale), self._shown
         self._scene, self._theme, self._scale = scene, theme, scale
         if scene is not None:
@@ -51,7 +51,7 @@ class Chips(PaintedPane):
             self._first_changed = first_changed(scene.trace) if changed else None
             self._shown = (scene.trace, scene.token, scene.state.position, len(scene.state.appended), theme, scale)
             if was == self._shown:
-                return  # another step, the same tokens
+                return  # another step of the same tokens
         if before != (scene.trace if scene is not None else None, scale):
             self.setFixedHeight(self.sizeHint().height())
             self._edges = _edges(scene, scale) if scene is not None else []
@@ -170,7 +170,7 @@ class Chips(PaintedPane):
 
 
 def _edges(scene: Scene, scale: float) -> list[tuple[float, float]]:
-    """Where each chip begins, and how wide it is."""
+    """The left edge and the width of each chip."""
     edges, x = [], 0.0
     for n, label in enumerate(scene.labels):
         id_width = fonts.measure(f"{n} · {scene.trace.ids[n]}", 10 * scale)

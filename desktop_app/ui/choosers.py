@@ -19,10 +19,10 @@ from desktop_app.ui.token_chooser import TokenChooser
 
 
 class Choosers(QObject):
-    """Opens one dialog at a time, never blocking the window; each reports the choice by a signal."""
+    """Opens one dialog at a time, without blocking the window. Each reports the choice by a signal."""
 
     asked = Signal(object)  # an Intent
-    closed = Signal()  # a dialog was closed: the switch that opened it must show the state again
+    closed = Signal()  # a dialog was closed, so the switch that opened it has to be updated
 
     def __init__(self, frame: Frame, controller: Controller) -> None:
         super().__init__(frame)

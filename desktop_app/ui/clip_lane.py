@@ -9,16 +9,16 @@ from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
 
 FILES = "Clips and figures (*.gif *.webp *.mp4 *.svg *.pdf *.png)"
-"""The file dialog's filter for what `ClipLane` writes."""
+"""The filter of the file dialog: the formats that `ClipLane` writes."""
 
 
 class ClipLane(Lane):
-    """Writes one clip at a time; answers with its path, and reports the progress."""
+    """Writes one clip at a time. The answer is its path; the progress is reported meanwhile."""
 
-    progressed = Signal(float)  # the share that is done, from 0 to 1
+    progressed = Signal(float)  # the fraction done, from 0 to 1
 
     def request(self, write: Callable[[Stop, Path], None], out: Path) -> None:
-        """Have `write` make the file `out`."""
+        """Write the file `out` by calling `write`."""
 
         def work(stop: Stop) -> Path:
             write(stop, out)

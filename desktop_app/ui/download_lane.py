@@ -14,7 +14,7 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
 
-_LOOK_EVERY = 0.03  # seconds between two checks whether to stop
+_LOOK_EVERY = 0.03  # seconds between two checks for a stop
 
 
 class DownloadLane(Lane):

@@ -1,4 +1,4 @@
-"""Shows how int8 weights change the probabilities, next to them; nothing if the weights are exact."""
+"""Shows next to the probabilities how int8 weights change them; shows nothing for float32 weights."""
 
 from collections.abc import Callable
 

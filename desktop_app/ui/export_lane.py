@@ -1,4 +1,4 @@
-"""Draws figures in a worker process: a drawing thread would compete with the window for the interpreter lock."""
+"""Draws figures in a worker process, because a thread would compete with the window for the GIL."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class ExportLane(Lane):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__("export", parent)
         self._pool: ProcessPoolExecutor | None = None
-        self._lock = threading.Lock()  # a worker is never started while the lane closes
+        self._lock = threading.Lock()  # prevents a worker from being started while the lane closes
 
     def _workers(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -43,12 +43,13 @@ class ExportLane(Lane):
         then: Callable[[list[bytes]], None],
         data: tuple[str, ...] = (),
     ) -> None:
-        """Draw what `job` makes once for each of `wanted`, and write its `data`; answers with (`then`, files)."""
+        """Draw the figure made by `job` once for each of `wanted`, and its `data`; the answer is (`then`, files)."""
 
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
             if any(isinstance(panel, SheetPanel) for panel in panels_of(made.view.content)):
-                # Drawing a sheet reads the pass, which is not sent to another process, so it is drawn in this thread.
+                # Drawing a sheet reads the pass, which is not sent to another process; so a sheet is drawn in this
+                # thread.
                 return then, [
                     *(render(made, options) for options in wanted),
                     *(WRITERS[kind](made) for kind in data),
@@ -62,12 +63,12 @@ class ExportLane(Lane):
                             futures = [pool.submit(render, made, options) for options in wanted]
                             futures += [pool.submit(WRITERS[kind], made) for kind in data]
                     except LogitscopeError:
-                        self._end_pool()  # waiting for a half-started pool would never end
+                        self._end_pool()  # a pool that was only half started could be waited for without end
                         raise
                 return then, [future.result() for future in futures]
             except (BrokenProcessPool, CancelledError) as reason:
-                stop.check()  # `close` ended the worker, and nobody waits for these figures
-                self._pool = None  # the next figure gets a new one
+                stop.check()  # `close` ended the worker, and these figures are not needed any more
+                self._pool = None  # the next figure gets a new worker
                 raise ExportError(
                     "The figure was not drawn because its process ended unexpectedly; try again."
                 ) from reason

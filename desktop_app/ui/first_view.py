@@ -1,4 +1,4 @@
-"""How a window starts: detects that its first view is done, and offers the session with which the last start failed."""
+"""The start of a window: detects when its first view is shown, and offers the session of a start that failed."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _PAINTED_MS = 200
 
 
 class FirstView(QObject):
-    """Marks the start as successful once the first view is fully painted, or the reason why there is none is shown."""
+    """Marks the start as successful when the first view is fully painted, or the reason why there is none is shown."""
 
     def __init__(self, window: Window, start: Start) -> None:
         super().__init__(window)
@@ -23,7 +23,7 @@ class FirstView(QObject):
         self._controller.trouble.connect(self._seen)
 
     def _seen(self, shown: object) -> None:
-        # Later views do not restart the timer: the user may go on typing while the first one is painted.
+        # Later views do not restart the timer, because the user may go on typing while the first view is painted.
         if shown and not self._controller.waiting_for and not self._timer.isActive():
             self._timer.start()
 
@@ -34,7 +34,7 @@ class FirstView(QObject):
 
 
 def offer_session(window: Window, kept: Path) -> None:
-    """Ask whether to open the session in `kept` anyway, although the program ended while opening it last time."""
+    """Ask whether to open the session in `kept`, although the program ended while opening it last time."""
     box = QMessageBox(window)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setWindowTitle("The last start failed")

@@ -1,4 +1,4 @@
-"""The shipped faces as Qt fonts, and Qt's measure of text."""
+"""The shipped fonts as Qt fonts, and measurement of text by Qt."""
 
 from functools import cache, lru_cache
 
@@ -9,14 +9,14 @@ from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
 
 @cache
 def register() -> None:
-    """Register the shipped faces with Qt, once; needs a QGuiApplication."""
+    """Register the shipped fonts with Qt, once; requires a QGuiApplication."""
     for mono, bold in FILES:
         QFontDatabase.addApplicationFont(str(font_file(mono, bold)))
 
 
 @lru_cache(maxsize=256)
 def font(size: float, mono: bool = False, bold: bool = False) -> QFont:
-    """A face at `size` pixels, with tabular figures."""
+    """A shipped font at `size` pixels, with tabular figures."""
     register()
     made = QFont([MONO, SANS] if mono else [SANS])
     made.setPixelSize(max(1, round(size)))
@@ -37,5 +37,5 @@ def _metrics(size: float, mono: bool, bold: bool) -> QFontMetricsF:
 
 @lru_cache(maxsize=16384)
 def measure(text: str, size: float, *, mono: bool = False, bold: bool = False) -> float:
-    """Width of one line as Qt will draw it."""
+    """The width of one line as Qt will draw it."""
     return _metrics(size, mono, bold).horizontalAdvance(text)

@@ -1,4 +1,4 @@
-"""Creates and places the window's parts; their behaviour is defined elsewhere."""
+"""Creates the window's widgets and arranges them; their behaviour is defined elsewhere."""
 
 from itertools import pairwise
 
@@ -42,19 +42,19 @@ from desktop_app.ui.workspace_bar import WorkspaceBar
 
 
 class Frame(QMainWindow):
-    """Holds every part under the name that the rest of the window uses."""
+    """Holds every widget under the name that the rest of the window uses."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setWindowTitle("Logitscope")
-        self.setMinimumSize(480, 320)  # parts fold in a small window; their own minimum sizes would prevent that
+        self.setMinimumSize(480, 320)  # parts are hidden in a small window, which their minimum sizes would prevent
         self.setAcceptDrops(True)
         self.actions_: dict[str, QAction] = {}
         self._make_top()
         self._make_middle()
         self._put_together()
         self._make_actions()
-        # Tab goes from the prompt to the widgets that are used next, not through every button in between.
+        # Tab goes from the prompt to the widgets that are used next, without stopping at every button in between.
         order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.training_bar.track,
                  self.scrubber.track)  # fmt: skip
         for one, next_ in pairwise(order):
@@ -154,7 +154,7 @@ class Frame(QMainWindow):
         self.notice = Notice(self, self.scrubber)
 
     def _make_actions(self) -> None:
-        """Make an action for every command: for the menu, its keys and its buttons."""
+        """Create an action for every command: for the menu, its shortcuts and its buttons."""
         menus: dict[str, QMenu] = {}
         main = QMenu(self)
         for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""The model compared with the open one: opened when a state first asks for it, released when none does."""
+"""The model to compare with the open one: opened when a state first needs it, released when none does."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from desktop_app.ui.lanes import FreeLane, LoadLane
 
 
 class GuestDesk(QObject):
-    """Holds at most one model, and only if it fits into memory together with the open one."""
+    """Holds at most one model, and only if it fits into memory together with the open model."""
 
-    changed = Signal()  # the model is open now, or cannot be opened
+    changed = Signal()  # the model has been opened, or cannot be opened
     failed = Signal(str)
 
     def __init__(self, freeing: FreeLane, parent: QObject) -> None:
@@ -22,22 +22,23 @@ class GuestDesk(QObject):
         self._model: Model | None = None
         self._folder = ""
         self._reason = ""
-        self._judged: tuple[int, str] | None = None  # the open model's key, and why the two cannot be compared
+        # the key of the open model, and why the two models cannot be compared
+        self._judged: tuple[int, str] | None = None
         self.lane = LoadLane("guest", self)
         self.lane.answered.connect(self._take)
         self.lane.failed.connect(self._refuse)
 
     @property
     def reason(self) -> str:
-        """Why there is no second model, in a sentence; "" if there is one, or none was asked for."""
+        """A sentence that says why there is no second model; "" if there is one, or if none was requested."""
         if self._reason or not self._folder or self._model is not None:
             return self._reason
         return f"{name_of(Path(self._folder))} is being opened."
 
     def of(self, folder: str, host: Model, tokens: int) -> Model | None:
-        """The model in `folder`, if it is open and can be compared with `host`; else start opening it.
+        """The model in `folder` if it is open and can be compared with `host`; else None, and it starts to open.
 
-        An empty `folder` gives None and releases the model that was open.
+        An empty `folder` gives None, and releases the model that was open.
         """
         own = bool(folder) and Path(folder).absolute() == host.folder.absolute()
         wanted = "" if own else folder
@@ -58,7 +59,7 @@ class GuestDesk(QObject):
         return None if self._reason else self._model
 
     def drop(self) -> None:
-        """Release the model, and stop opening one."""
+        """Release the model, or stop opening it."""
         self.lane.cancel()
         if self._model is not None:
             self._freeing.hold(self._model)

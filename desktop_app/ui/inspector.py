@@ -1,4 +1,4 @@
-"""The inspector under the view: one number broken down into its terms, with a breadcrumb trail back."""
+"""The inspector under the view: one number decomposed into its terms, with a breadcrumb trail."""
 
 from collections.abc import Mapping
 from html import escape
@@ -14,9 +14,9 @@ from desktop_app.ui.canvas import Canvas
 
 
 class Inspector(QWidget):
-    """Shows the view of the last cell of a path. Emits how far to go back, or the request to close."""
+    """Shows the view of the last cell of a path. Emits how far to go back, or a request to close."""
 
-    back_to = Signal(int)  # number of cells of the path to keep; 0 closes
+    back_to = Signal(int)  # the number of cells of the path to keep; 0 closes the inspector
     export_asked = Signal()
     numpy_asked = Signal()
 
@@ -59,13 +59,13 @@ class Inspector(QWidget):
     def show_path(
         self, path: tuple[Cell, ...], view: View, theme: Theme, scale: float, names: Mapping[Cell, str] | None = None
     ) -> None:
-        """Show `view` of the last cell of `path`; `names` are for cells that are not named by tensor and index."""
+        """Show `view`, that of the last cell of `path`. `names` are the names of cells other than tensor and index."""
         parts = []
         for n, cell in enumerate(path):
             words = escape((names or {}).get(cell) or f"{cell.name}{list(cell.index) or ''}")
             last = f'<span style="font-weight: 600">{words}</span>'
             parts.append(last if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
-        # Of a long path, the last cells matter most.
+        # Of a long path, only the last cells are shown.
         shown = parts if len(parts) <= 4 else ["…", *parts[-4:]]
         self.trail.setText(" › ".join(shown))
         self.canvas.show_view(view, theme, scale)

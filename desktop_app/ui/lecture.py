@@ -1,4 +1,4 @@
-"""Lecture mode: only the picture on the full screen with one sentence, and the keys that a clicker sends."""
+"""Lecture mode: only the picture on the full screen with one sentence, and the keys of a presenter's remote."""
 
 from collections.abc import Callable
 
@@ -17,12 +17,12 @@ _BLANKING = (Qt.Key.Key_B, Qt.Key.Key_Period)
 
 
 def first_sentence(lead: str) -> str:
-    """The part of a lead that is shown for readers in the last row."""
+    """The part of a lead that is shown in a lecture: its first sentence."""
     return lead.first if isinstance(lead, Sentences) else lead
 
 
 class Lecture(QObject):
-    """While on, takes the clicker's keys before any field does. The window shows and hides its parts itself."""
+    """While a lecture is on, takes the keys of a remote before any field does. The window shows and hides its parts."""
 
     changed = Signal()
     command = Signal(str)
@@ -66,7 +66,8 @@ class Lecture(QObject):
             app.installEventFilter(self)
             room = other_screen(self._window)
             if room is not None:
-                # The presenter takes the window's screen, and the window moves to the one that the audience sees.
+                # The presenter's notes take the window's screen, and the window moves to the screen that the audience
+                # sees.
                 self.presenter.begin(self._window.screen())
                 self._window.setGeometry(room.geometry())
             self._window.setWindowState(self._before | Qt.WindowState.WindowFullScreen)
@@ -76,14 +77,14 @@ class Lecture(QObject):
             self._window.setWindowState(self._before & ~Qt.WindowState.WindowFullScreen)
             if self.presenter.isVisible():
                 self.presenter.end()
-                # Set it again once the window has left full screen: until then it may be held on that screen.
+                # Set again after the window has left full screen, because until then it may be held on that screen.
                 self._window.setGeometry(self._geometry)
                 QTimer.singleShot(0, self._window, lambda: self._window.setGeometry(self._geometry))
         self.sentence.setVisible(on)
         self.changed.emit()
 
     def say(self, words: str, theme: Theme, notes: str = "", next_step: str = "") -> None:
-        """Show the sentence of this place; notes and the next step go to the lecturer's screen."""
+        """Show the sentence of this place; notes and the next step are shown on the lecturer's screen."""
         if self.presenter.isVisible():
             self.presenter.tell(words, notes, next_step, theme)
         size = max(13, round(_SENTENCE * self._window.height()))
@@ -99,7 +100,7 @@ class Lecture(QObject):
         self._blank.setVisible(on)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take what clickers send, regardless of focus; dialogs keep their keys."""
+        """Take the keys that a remote sends, whatever has the focus; dialogs keep their keys."""
         kind = event.type()
         if kind not in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride) or not isinstance(event, QKeyEvent):
             return False
@@ -111,7 +112,7 @@ class Lecture(QObject):
         if not plain or key not in (*_BLANKING, *_STEPPING, Qt.Key.Key_Escape):
             return False
         if kind == QEvent.Type.ShortcutOverride:
-            event.accept()  # arrives again as a key press
+            event.accept()  # the event arrives again as a key press
             return True
         if self.is_blank:
             self._show_blank(False)

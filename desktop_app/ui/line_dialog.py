@@ -1,4 +1,4 @@
-"""Non-blocking dialogs for one or several lines of text; the caller gets what was typed."""
+"""Dialogs for one or several lines of text, which do not block; a callback gets what was typed."""
 
 from collections.abc import Callable, Sequence
 

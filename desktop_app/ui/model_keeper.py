@@ -1,4 +1,4 @@
-"""Opens models for the state, and decides what is shown when one cannot be opened."""
+"""Opens models for the state, and decides what is shown if one cannot be opened."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,12 @@ from desktop_app.ui.state_keeper import StateKeeper
 
 
 class ModelKeeper(StateKeeper):
-    """A state keeper with a model, which is open, being opened, or replaced by the next best one."""
+    """A state keeper with a model, which is open, being opened, or replaced by an alternative."""
 
     model_changed = Signal(object)
-    given_up = Signal(object)  # the State that could not be opened at the start, if its text is not shown
-    doubted = Signal(object)  # a Doubt: the user must decide whether to open the model anyway
-    loading = Signal(str)  # the stage of a model being opened; "" when done
+    given_up = Signal(object)  # the State that could not be opened at the start, unless its text is shown
+    doubted = Signal(object)  # a Doubt, so that the user can decide whether to open the model
+    loading = Signal(str)  # the stage in the opening of a model; "" when it is done
 
     def __init__(self, state: State, parent: QObject | None = None) -> None:
         super().__init__(state, parent)
@@ -36,8 +36,8 @@ class ModelKeeper(StateKeeper):
     def open_model(self, folder: Path, then: State | None = None, *, anyway: bool = False) -> None:
         """Open another model; the current one stays until the new one has passed its checks.
 
-        `then` is the state to open it with; without it, the state at that moment is kept. A model that may not fit
-        into memory is opened only with `anyway`; otherwise `doubted` is emitted.
+        `then` is the state to open it with; without it, the state at that moment. A model that may not fit into memory
+        is opened only with `anyway`; otherwise `doubted` is emitted.
         """
         self._wanted_state = then
         self.complain("")
@@ -45,20 +45,21 @@ class ModelKeeper(StateKeeper):
         self.loads.request(folder, then, tokens=self.scenes.tokens, int8=(then or self.state).int8, anyway=anyway)
 
     def cancel_loading(self) -> None:
-        """Keep the current model."""
+        """Stop opening a model, and keep the current one."""
         if self.is_loading:
             self.loads.cancel()
             self.keep_model()
 
     def keep_model(self) -> None:
-        """Give up opening another model: go on with the open one, or with the bundled one."""
+        """Give up opening another model: go on with the open model, or with the bundled one."""
         self._say_loading("")
         self._wanted_state = None
         if self.model is None:
             if not self._begins_instead:
                 self._begin_instead()
         elif not self.is_open(self.state):
-            # An undo asked for a model that cannot be opened: its text is not shown with the open model without asking.
+            # Undo led to a model that cannot be opened: its text is not shown with the open model unless the user
+            # agrees.
             there = self.fitted(self.state)
             self.state = self.fitted(self.scenes.with_text(there))
             if there.asked != self.state.asked:
@@ -68,7 +69,7 @@ class ModelKeeper(StateKeeper):
             self.scenes.request_soon()
 
     def _begin_instead(self) -> None:
-        """Start with the next best state: the window never lacks a model, and shows a text only with its own model."""
+        """Start with the next alternative: the window always has a model, and shows a text only with its own model."""
         wanted = self.state
         self.state = self.instead.pop(0) if self.instead else replace(wanted, model=str(default_model()))
         self._begins_instead = True
@@ -79,7 +80,7 @@ class ModelKeeper(StateKeeper):
         self.loads.request(Path(self.state.model), int8=self.state.int8)
 
     def _on_stage(self, stage: str) -> None:
-        # Ignore a stage that was reported before loading stopped but arrives after it.
+        # Ignore a stage that was reported before loading was stopped, but arrives afterwards.
         if self.is_loading:
             self._say_loading(stage)
 
@@ -120,7 +121,7 @@ class ModelKeeper(StateKeeper):
             super()._look_again(before)
 
     def is_open(self, state: State) -> bool:
-        """Whether the open model is the one that `state` asks for."""
+        """Whether the open model is the one that `state` names."""
         model = self.model
         return model is not None and (state.model, state.int8) == (str(model.folder), model.config.int8)
 

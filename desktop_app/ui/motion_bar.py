@@ -11,10 +11,10 @@ _FINE = 1000  # positions of the slider
 
 
 class MotionBar(QWidget):
-    """Lies under the view without covering it; emits `command` for a pressed button."""
+    """Lies under the view and does not cover it. Emits `command` for a pressed button."""
 
     command = Signal(str)
-    scrubbed = Signal(float)  # fraction of the whole, 0 to 1
+    scrubbed = Signal(float)  # fraction of the whole duration, 0 to 1
     paced = Signal(float)
     by_row = Signal(bool)
 
@@ -76,7 +76,7 @@ class MotionBar(QWidget):
         self.play.setAccessibleName("Pause" if playing else "Play")
 
     def show_rows(self, *, there: bool, on: bool) -> None:
-        """Offer to play row by row, if the operation fills a tensor."""
+        """Show the button for playing row by row if the operation fills a tensor (`there`)."""
         with QSignalBlocker(self.rows):
             self.rows.setChecked(on)
         self.rows.setVisible(there)

@@ -1,4 +1,4 @@
-"""A plane of points while it is dragged and zoomed: redrawn for each frame, laid out again once it rests."""
+"""A plane of points while it is dragged and zoomed: redrawn for each frame, laid out again when it comes to rest."""
 
 import math
 from dataclasses import replace
@@ -12,11 +12,11 @@ from desktop_app.figures.marks import Dots, Mark, Movable, Words
 from desktop_app.ui.painting import draw_marks, rectangle, stamp_dots
 
 LEAST = 1 / 4000
-"""The smallest part of the plane that can be shown, as a fraction of the whole."""
+"""The smallest part of the plane that can be shown, as a fraction of its width."""
 
 
 class MovingMap:
-    """A movable window on a plane of points; `place` is the plane's last layout."""
+    """A movable part (`window`) of a plane of points; `place` is the plane's last layout."""
 
     def __init__(self, place: Movable) -> None:
         self.place = place
@@ -29,13 +29,13 @@ class MovingMap:
         return self._box
 
     def pan(self, by: QPointF) -> None:
-        """Move the content along with the pointer."""
+        """Move the content with the pointer."""
         x0, y0, x1, y1 = self.window
         across, down = -by.x() / self._inner(0) * (x1 - x0), by.y() / self._inner(1) * (y1 - y0)
         self.window = _inside(x0 + across, y0 + down, x1 + across, y1 + down)
 
     def zoom(self, factor: float, at: QPointF | None = None) -> None:
-        """Enlarge by `factor` around a fixed point of the page, or around the middle."""
+        """Enlarge by `factor` around a fixed point of the page, or around the centre."""
         at = self._box.center() if at is None else at
         x0, y0, x1, y1 = self.window
         middle = self._box.center()
@@ -49,11 +49,11 @@ class MovingMap:
         )
 
     def _inner(self, axis: int) -> float:
-        """The window's length on the page along x or y, as the painter laid it out, without its margin."""
+        """The length along x or y on the page in which the visible part is drawn: the box without its margin."""
         return max(1.0, self.place.inner[axis])
 
     def placed(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The points' positions on the page in the current window, x and y [point]."""
+        """The points' positions on the page for the visible part, x and y [point]."""
         found = []
         for axis, points in enumerate((self.place.x, self.place.y)):
             middle = (self._box.center().x(), self._box.center().y())[axis]
@@ -65,7 +65,7 @@ class MovingMap:
         return found[0], found[1]
 
     def draw(self, painter: QPainter, background: str, line: str) -> None:
-        """Draw the points and the labels of the last layout, each label at its point."""
+        """Draw the points, and the labels of the last layout, each at its point."""
         place = self.place
         x, y = self.placed()
         painter.save()
@@ -86,7 +86,7 @@ class MovingMap:
 
 
 def _inside(x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
-    """A window of that size, shifted to lie inside the whole plane."""
+    """A part of that size, moved so that it lies inside the whole plane."""
     w, h = min(1.0, x1 - x0), min(1.0, y1 - y0)
     left, low = min(max(x0, 0.0), 1 - w), min(max(y0, 0.0), 1 - h)
     return left, low, min(1.0, left + w), min(1.0, low + h)

@@ -1,11 +1,11 @@
-"""A temporary sentence over the foot of the view."""
+"""A temporary sentence over the bottom of the view."""
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QWidget
 
 
 class Notice(QLabel):
-    """One sentence at a time, above the widget at the window's foot."""
+    """Shows one sentence at a time, above the widget at the bottom of the window."""
 
     def __init__(self, window: QWidget, foot: QWidget) -> None:
         super().__init__(window)
@@ -24,7 +24,7 @@ class Notice(QLabel):
         self._scale = scale
 
     def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
-        """Show a sentence for `seconds`, or, if `lasting`, until the next one; an empty one clears it."""
+        """Show a sentence for `seconds` or, if `lasting`, until the next sentence; an empty one removes it."""
         self.setText(words)
         if not words:
             self.hide()
@@ -44,7 +44,7 @@ class Notice(QLabel):
         self.move(max(8, (self._window.width() - self.width()) // 2), self._foot.y() - self.height() - 12)
 
     def fit(self) -> None:
-        """Move to fit the window's new size; how long a shown sentence stays does not change."""
+        """Move to the place for the window's new size; this does not change how long a sentence is shown."""
         if self.isVisible():
             self._place()
 

@@ -1,4 +1,4 @@
-"""What is drawn over an unchanged picture: highlighted cells, the pointed cell and its words, the spotlight."""
+"""What is drawn over a picture: highlighted cells, the cell under the pointer with its words, the spotlight."""
 
 from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QTransform
@@ -11,13 +11,13 @@ from desktop_app.ui.painting import draw_marks, rectangle
 
 _RING, _DIM = 6.0, 0.72
 _CARD_GAP = 12.0
-_NEAR = 16.0  # how far from a picture its labels begin, at most
+_NEAR = 16.0  # the maximum distance of labels from their picture
 
 
 def card_place(cell: QRectF, w: float, h: float, seen: QRectF) -> tuple[float, float]:
-    """Where to put a card of this size inside the visible part, without covering its cell if there is space for both.
+    """The corner of a card of this size: inside the visible part and, if there is space for both, not over its cell.
 
-    That is beside the cell, or below or above a cell that is as wide as the picture.
+    The card is beside the cell, or below or above a cell that is as wide as the picture.
     """
     y = min(max(seen.top() + 4, cell.center().y() - h / 2), seen.bottom() - h - 4)
     for x in (cell.right() + _CARD_GAP, cell.left() - _CARD_GAP - w):
@@ -37,7 +37,7 @@ class Overlay:
         self._painter, self._page, self._seen = painter, page, seen
 
     def dim_rest(self, cells: Cells, row: int, column: int) -> None:
-        """Ring a cell and dim all but its row and its column up to it, with their labels."""
+        """Draw a ring around a cell, and dim everything except its row and column up to it, with their labels."""
         painter, seen = self._painter, self._seen
         place = rectangle(cells.place(row, column))
         rest = QPainterPath()
@@ -59,7 +59,7 @@ class Overlay:
         painter.drawRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
 
     def _labels(self, box: QRectF, place: QRectF) -> list[QPainterPath]:
-        """The words beside a cell's row and over its column in the picture that fills `box`."""
+        """Paths around the words beside a cell's row and over its column, in the picture that fills `box`."""
         page, near, found = self._page, self._page.u(_NEAR), []
         for mark in page.marks:
             if not isinstance(mark, Words):
@@ -76,7 +76,7 @@ class Overlay:
         return found
 
     def light(self, marked: Region | None, lit: tuple[list[Rect], list[Rect]]) -> None:
-        """Outline the opened cell, what the pointed one was computed from, and what that feeds."""
+        """Outline the opened cell, what the cell under the pointer was computed from, and what it is used for."""
         painter = self._painter
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if marked is not None:
@@ -88,14 +88,14 @@ class Overlay:
                     painter.drawLine(QLineF(*line))
                 elif rect is not None:
                     painter.drawRect(rectangle(rect).adjusted(-2, -2, 2, 2))
-        # Solid for what it was computed from, dashed for what it feeds: never by colour alone.
+        # Solid lines for what it was computed from, dashed ones for what it is used for: not by colour alone.
         for rects, style in zip(lit, (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine), strict=True):
             painter.setPen(QPen(QColor(self._page.theme.ink), 1.5, style))
             for rect in rects:
                 painter.drawRect(rectangle(rect).adjusted(-1, -1, 1, 1))
 
     def point_at(self, cells: Cells, row: int, column: int, readout: Readout | None) -> None:
-        """Outline the cell that is pointed at, with its row and column, and say what it is."""
+        """Outline the cell under the pointer, with its row and column, and describe it."""
         painter = self._painter
         place = rectangle(cells.place(row, column))
         place.setSize(place.size().expandedTo(QRectF(0, 0, 3, 3).size()))
@@ -115,7 +115,7 @@ class Overlay:
             self.say(readout, place)
 
     def say(self, readout: Readout, place: QRectF) -> None:
-        """Draw words on a small card beside a place, inside the visible part."""
+        """Draw words on a small card beside a rectangle, inside the visible part."""
         scratch = Page(self._page.theme, fonts.measure, self._page.scale)
         lines = [readout.name, *scratch.wrap(readout.place, scratch.u(300), size=12)]
         widths = [scratch.width(t, size=12, mono=n == 0) for n, t in enumerate(lines)]

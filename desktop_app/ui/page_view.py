@@ -1,4 +1,4 @@
-"""A pane that lays a view out as a page, and zooms, scrolls and draws it."""
+"""A pane that lays a view out as a page, and zooms, scrolls and draws the page."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks
 
 _MARGIN = 24
-_TOP = 30  # below the tabs
+_TOP = 30  # top margin below the tabs
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -26,13 +26,13 @@ def _shape(view: View | None) -> list[type[AnyPanel]]:
 
 
 class PageView(PaintedPane):
-    """Shows one View. A subclass defines how what it keeps about a page is carried over to a new layout."""
+    """Shows one View. A subclass defines how what it stores about a page is found again on a new one."""
 
     resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        # The bar's width is always reserved: if it came and went, each long view would be laid out twice.
+        # Space for the scroll bar is always reserved; otherwise each long view would be laid out twice.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self._view: View | None = None
         self._theme: Theme = LIGHT
@@ -48,10 +48,10 @@ class PageView(PaintedPane):
         self.has_tabs = False
         """Whether there are tabs and switches above the page; nothing is drawn behind them."""
         self.placed = 0
-        """How many times a view was laid out; read by tests."""
+        """How many times a view was laid out, for tests."""
 
     def _take_view(self, view: View | None, theme: Theme, scale: float) -> None:
-        """Keep `view` for the next layout; a panel that was shown alone stays so in a view of the same kind."""
+        """Store `view` for the next layout. A panel shown alone stays alone in a view of the same kind."""
         if _shape(view) != _shape(self._view):
             self._focused = None
         self._view, self._theme, self._scale = view, theme, scale
@@ -64,27 +64,27 @@ class PageView(PaintedPane):
 
     @property
     def focused(self) -> int | None:
-        """The panel of the view that is shown alone, if any."""
+        """The index of the panel that is shown alone; None if all are shown."""
         return self._focused
 
     @property
     def followed(self) -> int | None:
-        """The token whose numbers the panels that follow the pointer show; None for the selected one."""
+        """The token shown by panels that change with the pointer; None for the selected one."""
         return self._followed
 
     @property
     def page(self) -> Page:
-        """Marks and places of the last layout."""
+        """The page as laid out last."""
         return self._page
 
     def set_room(self, height: int) -> None:
-        """Lay the view out for a pane of at least this height, scrolling in a lower one; 0: the pane's own height."""
+        """Lay the view out at least `height` high, scrolling if the pane is lower; 0: as high as the pane."""
         if height != self._room:
             self._room = height
             self._place()
 
     def make_room(self, height: int) -> None:
-        """Leave this much more room above the page, for switches that need a separate row."""
+        """Reserve this additional height above the page, for switches that need a row of their own."""
         if height != self._room_above:
             self._room_above = height
             self._place()
@@ -106,12 +106,12 @@ class PageView(PaintedPane):
         self._picture = None
         self.placed += 1
         self._find_again(before)
-        self._set_scroll_bars(width)  # showing or hiding a bar triggers this layout again, from inside it
+        self._set_scroll_bars(width)  # showing or hiding a scroll bar would trigger this layout again, from inside it
         self._settle()
         self.viewport().update()
 
     def _find_again(self, before: Page) -> None:
-        """Find again, on the new page, what was kept about the page `before`."""
+        """Find on the new page what was stored about the page `before`."""
 
     def _settle(self) -> None:
         """Scroll to what should be visible; called when the page and the scroll bars are final."""
@@ -128,12 +128,12 @@ class PageView(PaintedPane):
 
     @property
     def origin(self) -> QPointF:
-        """Where the page's corner lies in the viewport."""
+        """The position of the page's corner in the viewport."""
         return QPointF(_MARGIN - self.horizontalScrollBar().value(), self._top - self.verticalScrollBar().value())
 
     @property
     def _top(self) -> int:
-        """Height above the page for the view's switches."""
+        """The height above the page, for the view's switches."""
         return max(_TOP, round(_TOP * self._scale)) + self._room_above
 
     def _zoom_by(self, step: int) -> None:
@@ -142,7 +142,7 @@ class PageView(PaintedPane):
         self._place()
 
     def _show_place(self, place: Rect) -> None:
-        """Scroll until a place of the page is in sight."""
+        """Scroll until a rectangle of the page is visible."""
         bar = self.verticalScrollBar()
         top, bottom = int(place.y), int(place.y + place.h + self._top + _MARGIN)
         if bar.value() > top:
@@ -157,7 +157,7 @@ class PageView(PaintedPane):
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.DevicePixelRatioChange:
-            self._place()  # on a finer screen more cells get a pixel each
+            self._place()  # on a screen of higher resolution, more cells have a pixel each
         return super().event(event)
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
@@ -172,7 +172,7 @@ class PageView(PaintedPane):
             self._picture = self._render()
         painter.drawPixmap(0, 0, self._picture)
         if self.has_tabs and self.verticalScrollBar().value():
-            # What is scrolled up passes under the tabs and switches, not through them.
+            # Content that is scrolled up is hidden by the tabs and switches, instead of showing between them.
             painter.fillRect(0, 0, self.viewport().width(), self._top - 2, QColor(self._theme.background))
 
     def _render(self) -> QPixmap:

@@ -15,7 +15,7 @@ _BY_KEYBOARD = (
 
 
 class PaintedPane(QAbstractScrollArea):
-    """A scroll area that paints itself. Keyboard focus shows a ring, a click does not."""
+    """A scroll area that paints itself. Focus by keyboard is shown by a ring, focus by a click is not."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,7 +33,7 @@ class PaintedPane(QAbstractScrollArea):
         self.viewport().update()
 
     def draw_page(self, painter: QPainter, page: Page, seen: QRect) -> None:
-        """Draw the part of a page that is `seen` in the viewport, on the panel's colour; moves the painter's origin."""
+        """Draw the part of a page that is `seen` in the viewport, on the panel's colour. Moves the painter's origin."""
         scrolled = self.verticalScrollBar().value()
         painter.fillRect(self.viewport().rect(), QColor(page.theme.panel))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

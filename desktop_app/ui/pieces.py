@@ -1,9 +1,9 @@
-"""Very long lines of a text document, each kept as several blocks.
+"""Very long lines of a text document, each stored as several blocks.
 
-Qt lays out a block as a whole, at each new width and size of type, and its search for word ends takes time quadratic
-in a word's length: a line of a million characters would block the window for seconds. Qt lays out only the blocks that
-are in view, so a long line is cut into several. A block whose line continues in the next block is marked in its user
-state, which stays correct when Qt merges blocks, because the merged block takes the state of the later one.
+Qt lays out a block as a whole, for each new width and type size, and its search for word boundaries takes time
+quadratic in a word's length: a line of a million characters would block the window for seconds. Qt lays out only
+visible blocks, so a long line is cut into several. A block whose line continues in the next block is marked in its user
+state. That stays correct when Qt merges blocks, because the merged block takes the state of the later one.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from PySide6.QtGui import QTextBlock, QTextCursor, QTextDocument
 
 PARAGRAPH = "\u2029"
 """The separator of two blocks in the raw text of a document."""
-_PIECE = 10_000  # characters; no context of a GPT-2 has many more
+_PIECE = 10_000  # characters; hardly any GPT-2 has a longer context
 _GOES_ON, _ENDS = 1, -1  # Qt's state of a new block is -1
 
 
 def pieces(text: str) -> list[tuple[str, bool]]:
-    """The blocks that a text in the document's form makes: their text, and whether the line goes on in the next."""
+    """The blocks for a text in the document's form: (text, whether the line continues in the next block)."""
     found = []
     for line in text.replace("\n", PARAGRAPH).split(PARAGRAPH):
         starts = range(0, len(line), _PIECE) if len(line) > 2 * _PIECE else range(1)
@@ -37,7 +37,7 @@ def joined(raw: str, first: QTextBlock) -> str:
 
 
 def insert(cursor: QTextCursor, parts: Sequence[tuple[str, bool]]) -> None:
-    """Insert blocks at the cursor, in place of its selection; the text after the cursor joins the last block."""
+    """Insert blocks at the cursor, replacing its selection; the text after the cursor joins the last block."""
     cursor.beginEditBlock()
     cursor.removeSelectedText()
     block, behind = cursor.block(), cursor.block().userState()
@@ -50,7 +50,7 @@ def insert(cursor: QTextCursor, parts: Sequence[tuple[str, bool]]) -> None:
 
 
 def cut_block(cursor: QTextCursor) -> bool:
-    """Cut the block of the cursor if it has grown long, and return whether it has; the cursor stays in its place."""
+    """Cut the block at the cursor if it has become long, and return whether it had. The cursor stays in its place."""
     block = cursor.block()
     parts = pieces(block.text()) if block.length() > 2 * _PIECE else []
     if len(parts) < 2:
@@ -80,7 +80,7 @@ def over_a_cut(cursor: QTextCursor, *, forward: bool) -> None:
 
 
 def back_from_end(document: QTextDocument, end: str) -> int:
-    """The position in the document at which its last characters `end`, in the document's form, begin."""
+    """The position in the document at which its last characters begin, which are `end` in the document's form."""
     block = document.lastBlock()
     at = block.position() + block.length() - 1 - _units(end)
     while at < block.position() and block.previous().isValid():

@@ -1,11 +1,11 @@
-"""A sentence that belongs to one place: shown under the view until the user moves on or dismisses it."""
+"""A sentence about one place, shown under the view until the user leaves that place or dismisses the sentence."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 
 class PlaceWords(QWidget):
-    """Has its own space in the layout, so it covers nothing."""
+    """A row of its own in the layout, so that it covers nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class PlaceWords(QWidget):
         self.hide()
 
     def show_words(self, words: str, *, here: bool) -> None:
-        """Show the words of this place, unless they are empty, dismissed, or shown elsewhere (not `here`)."""
+        """Show the words about this place, unless they are empty, dismissed, or about another place (not `here`)."""
         if not words:
             self._dismissed = ""  # at another place: the sentence dismissed here is shown again on return
         self.label.setText(words)

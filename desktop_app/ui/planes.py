@@ -1,4 +1,4 @@
-"""The planes of points on a page while the user drags, zooms or pushes them; afterwards they are laid out again."""
+"""The planes of points on a page while the user drags or zooms them; afterwards they are laid out again."""
 
 from collections.abc import Callable
 
@@ -9,25 +9,25 @@ from desktop_app.figures.marks import Page
 from desktop_app.ui.moving_map import MovingMap
 from desktop_app.ui.painting import rectangle
 
-_REST_MS = 180  # milliseconds after the last wheel event until a zoomed plane is laid out
-_DRAG = 4  # pixels that a pressed pointer moves before a drag starts
+_REST_MS = 180  # milliseconds after the last wheel event at which a zoomed plane is laid out
+_DRAG = 4  # pixels by which a pressed pointer has to move to start a drag
 _ENLARGING = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
 _PUSHING = {Qt.Key.Key_Left: (1, 0), Qt.Key.Key_Right: (-1, 0), Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Down: (0, -1)}
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 class Planes(QObject):
-    """Moves the planes of the page that `page` gives; one at a time."""
+    """Moves the planes of the page that `page` returns, one at a time."""
 
-    moved = Signal()  # a plane has moved since its last layout and must be redrawn
-    framed = Signal(object)  # a plane came to rest: the window it shows, () for the whole
+    moved = Signal()  # a plane has moved since its last layout, and has to be redrawn
+    framed = Signal(object)  # a plane came to rest: its visible part, or () for all of it
 
     def __init__(self, page: Callable[[], Page], parent: QObject) -> None:
         super().__init__(parent)
         self._page = page
         self.moving: MovingMap | None = None
-        """The plane in its moved state, until the page is laid out with it."""
-        self._pressed: QPointF | None = None  # where a plane was grabbed
+        """The plane that was moved, until the page is laid out with it."""
+        self._pressed: QPointF | None = None  # the point at which a plane is held
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
@@ -39,24 +39,24 @@ class Planes(QObject):
         return self._pressed is not None
 
     def laid_out(self) -> None:
-        """Handle a new layout of the page, made for the moved plane or for another view."""
+        """Take note of a new layout of the page, with the moved plane or with another view."""
         self._rest.stop()
         self.moving = None
 
     def at(self, point: QPointF | None) -> MovingMap | None:
-        """The plane under a point of the page, or the first one; if it is being moved, in its moved state."""
+        """The plane at a point of the page, or the first one; the moved one, if that is it."""
         for place in self._page().movable:
             if point is None or rectangle(place.box).contains(point):
                 return self.moving if self.moving is not None and self.moving.place is place else MovingMap(place)
         return None
 
     def press(self, point: QPointF) -> bool:
-        """Grab the plane at a point; return whether there is one."""
+        """Hold the plane at a point; return whether there is one."""
         self._pressed = point if self.at(point) is not None else None
         return self.held
 
     def drag(self, point: QPointF) -> bool:
-        """Move the grabbed plane with the pointer; return whether the pointer moved far enough for a drag."""
+        """Move the held plane with the pointer; return whether the pointer moved far enough for a drag."""
         if self._pressed is None:
             return False
         by = point - self._pressed
@@ -70,7 +70,7 @@ class Planes(QObject):
         return True
 
     def release(self) -> bool:
-        """Release the grabbed plane; return whether it was moved rather than only clicked."""
+        """Release the held plane; return whether it was dragged, not only clicked."""
         self._pressed = None
         if self.moving is None:
             return False
@@ -78,7 +78,7 @@ class Planes(QObject):
         return True
 
     def zoom(self, factor: float, at: QPointF | None) -> bool:
-        """Enlarge the plane under a point, or the first one; return whether there is one."""
+        """Enlarge the plane at a point, or the first one; return whether there is one."""
         plane = self.at(at)
         if plane is None:
             return False
@@ -88,7 +88,10 @@ class Planes(QObject):
         return True
 
     def steer(self, event: QKeyEvent) -> bool:
-        """Handle a key: plus and minus enlarge and shrink a plane, 0 shows all of it, Shift with an arrow pushes it."""
+        """Handle a key: plus and minus zoom a plane, 0 shows all of it, Shift with an arrow moves it.
+
+        Returns whether the key was used.
+        """
         key = Qt.Key(event.key())
         shortcut = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
         if not self._page().movable or event.modifiers() & shortcut:
@@ -116,7 +119,7 @@ class Planes(QObject):
         self.moved.emit()
 
     def _let_rest(self) -> None:
-        """Settle the plane where it was moved to: it is laid out there, with the labels that fit now."""
+        """Lay the plane out where it was moved to, with the labels that fit there."""
         self._rest.stop()
         if self.moving is not None:
             window = self.moving.window

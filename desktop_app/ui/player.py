@@ -22,7 +22,7 @@ from desktop_app.ui.motion_bar import MotionBar
 class Player(QObject):
     """Holds the current animation and its time. Showing anything else in the central pane ends it."""
 
-    shown = Signal(object)  # a View: this moment
+    shown = Signal(object)  # the View of this moment
     ended = Signal()
     said = Signal(str)
 
@@ -55,7 +55,7 @@ class Player(QObject):
         return self._timer.isActive()
 
     def toggle(self) -> None:
-        """Show the animation of this step's operation from its start, or end it."""
+        """Show the animation of this step's operation from its beginning, or end it."""
         if self.on:
             self.end()
         elif self._make():
@@ -84,7 +84,7 @@ class Player(QObject):
         return True
 
     def play(self) -> None:
-        """Play the animation, from its start if it is at its end; pause it if it is playing."""
+        """Play the animation, from its beginning if it is at its end; pause it if it is playing."""
         if self.motion is None:
             return
         if self.playing:
@@ -93,7 +93,7 @@ class Player(QObject):
             if self.time >= self.motion.length:
                 self.time = 0.0
             self._last = monotonic()
-            # If less motion is wanted, each beat appears at once and stays for its duration.
+            # If the user prefers less motion, each beat appears at once and stays for its duration.
             self._timer.setInterval(FRAME_MS if moves() else round(1000 / self._pace))
             self._timer.start()
         self._show()
@@ -148,7 +148,7 @@ class Player(QObject):
             self._show()
 
     def leave(self) -> None:
-        """Drop the animation because something else is shown."""
+        """Drop the animation, because something else is shown."""
         self._timer.stop()
         self.motion = None
         self.bar.hide()
@@ -160,7 +160,7 @@ class Player(QObject):
             self.ended.emit()
 
     def ask_export(self) -> None:
-        """Choose a file, and write the animation to it."""
+        """Ask for a file, and write the animation to it."""
         if self.motion is None:
             return
         motion, words, pace = self.motion, self._words, self._pace

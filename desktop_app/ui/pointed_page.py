@@ -1,4 +1,4 @@
-"""A page whose cells can be pointed at, highlighted and outlined, including those of sheets on it."""
+"""A page with cells that can be pointed at, highlighted and outlined, including those of sheets on it."""
 
 from collections.abc import Iterable
 
@@ -19,11 +19,11 @@ from desktop_app.ui.sheets import Sheets
 
 
 class PointedPage(PageView):
-    """Draws the highlights over the page, and emits which cell is pointed at; a subclass handles the pointer."""
+    """Draws highlights over the page, and emits the cell under the pointer; a subclass handles the pointer's events."""
 
     asked = Signal(object)  # an Intent
     pointed = Signal(object, int, int)  # Cells or None, row, column
-    opened = Signal(object, int, int)  # a cell was clicked or Enter was pressed on it
+    opened = Signal(object, int, int)  # a cell was clicked, or Enter was pressed at it
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,16 +44,16 @@ class PointedPage(PageView):
 
     @property
     def spotlight(self) -> bool:
-        """Whether all but the cell under the pointer is dimmed."""
+        """Whether everything except the cell under the pointer is dimmed."""
         return self._spotlight
 
     def set_spotlight(self, on: bool) -> None:
-        """Switch the spotlight: a ring around the cell under the pointer, with everything else dimmed."""
+        """Switch the spotlight, a ring around the cell under the pointer with everything else dimmed."""
         self._spotlight = on
         self.viewport().update()
 
     def set_lit(self, sources: Iterable[Region], targets: Iterable[Region]) -> None:
-        """Highlight what the cell under the pointer was computed from, and what it feeds, wherever they are shown."""
+        """Highlight what the cell under the pointer was computed from and what it is used for, wherever shown."""
         lit = tuple(sources), tuple(targets)
         if lit != self._lit:
             self._lit = lit
@@ -67,7 +67,7 @@ class PointedPage(PageView):
 
     @property
     def lit(self) -> tuple[list[Rect], list[Rect]]:
-        """Places that are highlighted: what the pointed cell was computed from, and what it feeds."""
+        """The highlighted rectangles: what the cell was computed from, and what it is used for."""
         return self._lit_places
 
     def set_marked(self, region: Region | None) -> None:
@@ -84,23 +84,23 @@ class PointedPage(PageView):
         pointed = self._at[0].lit(self._marked.name, self._marked.index) if self._at is not None else None
         places = [pointed] if pointed is not None else self.lit_places([self._marked])
         if places:
-            # Scroll to the picture in which it was clicked, or else to its largest one.
+            # Scroll to the picture in which it was clicked, otherwise to the largest picture.
             self._show_place(max(places, key=lambda r: r.w * r.h))
 
     def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
-        """The places of these cells in the view that is shown."""
+        """The rectangles of these cells in the displayed view."""
         found = (cells.lit(region.name, region.index) for region in regions for cells in self._page.cells)
         return [rect for rect in found if rect is not None]
 
     def set_readout(self, readout: Readout | None) -> None:
-        """Set the words drawn beside the cell that is pointed at."""
+        """Set the words drawn beside the cell under the pointer."""
         self._readout = readout
         self._sheets.set_readout(readout)
         self.viewport().update()
 
     @property
     def readout(self) -> Readout | None:
-        """The words for the cell that is pointed at."""
+        """The words about the cell under the pointer."""
         return self._readout
 
     def _point(self, cells: Cells | None, row: int, column: int) -> None:
@@ -113,14 +113,14 @@ class PointedPage(PageView):
         self.viewport().update()
 
     def _pointed_at(self) -> QPointF | None:
-        """The centre of the pointed cell, in coordinates of the viewport."""
+        """The centre of the cell under the pointer, in coordinates of the viewport."""
         if self._at is None:
             return None
         cells, row, column = self._at
         return rectangle(cells.place(row, column)).center() + self.origin
 
     def panel_at(self) -> int | None:
-        """The panel under the pointer; without a pointer, the largest one."""
+        """The index of the panel under the pointer; if there is no pointer, of the largest panel."""
         if self._at is not None:
             middle = self._at[0].rect.middle
             for n, (_, rect) in enumerate(self._page.panels):
@@ -130,7 +130,7 @@ class PointedPage(PageView):
         return rooms.index(max(rooms)) if rooms else None
 
     def focus_panel(self, panel: int | None) -> None:
-        """Show one panel alone, filling the pane; None shows all again."""
+        """Show one panel alone, filling the pane; None shows all panels."""
         if panel != self._focused:
             self._focused = panel
             self._point(None, 0, 0)
@@ -138,7 +138,7 @@ class PointedPage(PageView):
 
     @property
     def sheets(self) -> list[SheetView]:
-        """The sheets of the whole pass that are shown: one, or one for each of the compared passes."""
+        """The sheets that are shown: one, or one for each pass that is compared."""
         return self._sheets.shown
 
     def close_down(self) -> None:
@@ -184,6 +184,6 @@ class PointedPage(PageView):
         painter.end()
 
     def _plane_moved(self) -> None:
-        """Redraw a plane of points while it is dragged; it has moved, so no cell is pointed at any more."""
+        """Redraw a plane of points while it is dragged; since it has moved, no cell is under the pointer."""
         self._point(None, 0, 0)
         self.viewport().update()

@@ -12,7 +12,7 @@ _TICK_MS = 1000
 
 
 def other_screen(window: QWidget) -> QScreen | None:
-    """A screen that the window is not on; None if there is only one."""
+    """A screen other than the window's; None if there is only one."""
     return next((screen for screen in QGuiApplication.screens() if screen is not window.screen()), None)
 
 

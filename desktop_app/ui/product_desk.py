@@ -1,4 +1,4 @@
-"""Provides what views need besides the pass: one thread computes it, with progress, and results are kept."""
+"""Computes what views need besides the pass: in one thread, with progress, with a cache of results."""
 
 from collections.abc import Mapping
 
@@ -12,9 +12,9 @@ from desktop_app.ui.lanes import ProductLane
 
 
 class ProductDesk(QObject):
-    """Requests the computation of what the shown views wait for, and cancels what no view waits for any more."""
+    """Requests the products that displayed views wait for, and cancels those that no view waits for any more."""
 
-    ready = Signal(object)  # the Passes that have a new result
+    ready = Signal(object)  # the Passes for which there is a new result
     failed = Signal(str)
     progressed = Signal(str, float)  # what is being computed, and the fraction done; "" for nothing
 
@@ -34,13 +34,13 @@ class ProductDesk(QObject):
         return self._results.of(passes, which)
 
     def put(self, passes: Passes, made: Mapping[Want, Made]) -> None:
-        """Store what was computed together with passes."""
+        """Store results that were computed together with passes."""
         self._results.put(passes, made)
 
     def make(self, wants: tuple[Want, ...], model: Model, passes: Passes) -> None:
-        """Request exactly `wants`; a computation that is running for the same wants continues.
+        """Request exactly `wants`; if a computation for the same wants is running, it continues.
 
-        Products that depend on the text are computed again for another text; those of the model alone are not.
+        Products that depend on the text are computed again for another text, products of the model alone are not.
         """
         if not are_of(passes, model):
             self.drop()
@@ -55,12 +55,12 @@ class ProductDesk(QObject):
                 self.lane.make(wants, model, passes)
 
     def drop(self) -> None:
-        """Forget all wants and stop their computation."""
+        """Drop all wants, and stop their computation."""
         self.stop()
         self._wanted, self._about = (), None
 
     def stop(self) -> None:
-        """Stop the computation; it is not restarted until something else is requested."""
+        """Stop the computation; it does not start again until something else is requested."""
         if self._wanted:
             self.lane.cancel()
             self.progressed.emit("", 0.0)

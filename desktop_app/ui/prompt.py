@@ -1,4 +1,4 @@
-"""The prompt editor: multi-line plain text that grows with its content and keeps every character."""
+"""The prompt editor: multi-line plain text that grows with its content and preserves every character."""
 
 import math
 import re
@@ -20,11 +20,11 @@ from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 from desktop_app.ui.pieces import PARAGRAPH, back_from_end, cut_block, insert, joined, over_a_cut, pieces
 
 _LINE = "\u2028"
-_MOST_LINES, _MOST_TIGHT = 4, 2  # in a low window, the bars need the room
-_AROUND = 14 / 15  # padding and frame above and below the lines, as a share of the type size
-# A text document turns a carriage return and four more characters into a new line, and Qt drops a byte order mark in
-# front. The document therefore has one of Unicode's noncharacters, which are meant for internal use, in place of each;
-# if a text contains a noncharacter itself, the document has two in its place.
+_MOST_LINES, _MOST_TIGHT = 4, 2  # the maximum number of lines, in a normal and in a low window
+_AROUND = 14 / 15  # padding and frame above and below the lines, as a fraction of the type size
+# A text document turns a carriage return and four more characters into a new line, and Qt drops a byte order mark at
+# the start. In the document, each of these is therefore replaced by one of Unicode's noncharacters, which are meant for
+# internal use; a noncharacter in the text itself is replaced by two.
 _HELD = {"\r": "\ufdef", _LINE: "\ufdee", PARAGRAPH: "\ufded", "\ufeff": "\ufdec"}
 _ESCAPE = "\ufdeb"
 _HELD |= {char: _ESCAPE + chr(0x61 + n) for n, char in enumerate(("\ufdd0", "\ufdd1", _ESCAPE, *_HELD.values()))}
@@ -34,12 +34,12 @@ _TO_READ = re.compile("|".join(sorted(_MEANT, key=len, reverse=True)))
 
 
 def to_document(text: str) -> str:
-    """A prompt in the form that the document holds."""
+    """A prompt in the form in which the document holds it."""
     return _TO_HOLD.sub(lambda found: _HELD[found[0]], text)
 
 
 def from_document(raw: str) -> str:
-    """The prompt that a document's raw text stands for."""
+    """The prompt for a document's raw text."""
     return _TO_READ.sub(lambda found: _MEANT[found[0]], raw)
 
 
@@ -53,24 +53,24 @@ class PromptEditor(QPlainTextEdit):
         self.setObjectName("prompt")
         self.setAccessibleName("Prompt")
         self.setPlaceholderText("Type a prompt")
-        # The program has its own undo, which covers everything the result depends on.
+        # The program has an undo history that covers everything on which the result depends.
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._ours = False
-        self._cut = False  # whether a line of the document may be in pieces
+        self._cut = False  # whether a line of the document may be cut into several blocks
         self._tight = False
         self.textChanged.connect(self._on_change)
         self.document().documentLayout().documentSizeChanged.connect(self._grow)
 
     def text(self) -> str:
-        """The prompt, every character as it was typed or pasted."""
+        """The prompt, with every character as it was typed or pasted."""
         raw = self.document().toRawText()
         return from_document(joined(raw, self.document().firstBlock()) if self._cut else raw)
 
     def show_text(self, text: str, added: int, colour: str) -> None:
-        """Show `text`, whose last `added` characters were appended rather than typed; the caret stays if possible."""
+        """Show `text`, whose last `added` characters were appended, not typed; the caret keeps its place if it can."""
         if text != self.text():
             self._ours = True
             caret, at_end = self.textCursor().position(), self.textCursor().atEnd()
@@ -108,7 +108,7 @@ class PromptEditor(QPlainTextEdit):
             self.edited.emit(self.text())
 
     def _insert(self, held: str) -> None:
-        """Insert text in the document's form at the caret, in place of a selection."""
+        """Insert text in the document's form at the caret, replacing the selection."""
         parts = pieces(held)
         self._cut |= any(goes_on for _, goes_on in parts)
         if self._cut:
@@ -119,11 +119,11 @@ class PromptEditor(QPlainTextEdit):
             self.insertPlainText(held)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
-        """Accept text only: a model's folder dropped here is left to the window."""
+        """Accept text only; a dropped folder of a model is handled by the window."""
         return source.hasText() and not source.hasUrls()
 
     def insertFromMimeData(self, source: QMimeData) -> None:
-        """Paste only plain text, with its carriage returns and no-break spaces."""
+        """Paste plain text only, with its carriage returns and no-break spaces."""
         if source.hasText():
             self._insert(to_document(source.text()))
 
@@ -140,12 +140,13 @@ class PromptEditor(QPlainTextEdit):
             and event.type() == QEvent.Type.ShortcutOverride
             and (event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo))
         ):
-            event.ignore()  # the editor would claim the keys, though its own undo is off
+            event.ignore()  # otherwise the editor would use the keys, although its undo is off
             return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        # Page keys step through the pass from anywhere, since lecture clickers send them; Ctrl+Return appends.
+        # Page keys step through the pass wherever the focus is, because presenters' remotes send them; Ctrl+Return
+        # appends.
         stepping = (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
         enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
         if event.key() in stepping or (enter and event.modifiers() & Qt.KeyboardModifier.ControlModifier):
@@ -172,23 +173,23 @@ class PromptEditor(QPlainTextEdit):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._grow()  # a new width breaks the lines elsewhere
+        self._grow()  # at a new width, lines break at other places
 
     def sizeHint(self) -> QSize:
         return QSize(400, self._height())
 
     def set_tight(self, tight: bool) -> None:
-        """Show fewer lines of a long text; also adjusts the height after a change of the type size."""
+        """Show fewer lines of a long text; also adjusts the height to a new type size."""
         self._tight = tight
         self._grow()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        # The padding below the last line would show the upper part of the line after it.
+        # Without this, the padding below the last line would show the upper part of the next line.
         whole = QRect(0, 0, self.viewport().width(), self._whole_lines())
         super().paintEvent(QPaintEvent(event.rect().intersected(whole)))
 
     def _whole_lines(self) -> int:
-        """The height of the viewport down to the first line that is not wholly inside."""
+        """The height of the viewport up to the first line that does not fit completely."""
         bottom = self.viewport().height()
         block, offset = self.firstVisibleBlock(), self.contentOffset()
         while block.isValid() and (top := self.blockBoundingGeometry(block).translated(offset).top()) < bottom:

@@ -18,7 +18,7 @@ _LEVELS = {
 
 @contextmanager
 def qt_logged() -> Iterator[None]:
-    """While this context is active, log Qt's messages with this module's logger, each at the corresponding level."""
+    """In this context, Qt's messages go to this module's logger, each at the corresponding level."""
     before = qInstallMessageHandler(_take)
     try:
         yield

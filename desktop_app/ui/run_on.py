@@ -1,4 +1,4 @@
-"""Running on, that is, drawing tokens one after another: how many are left, and when the next one is due."""
+"""Drawing several tokens one after another: how many are left, and when the next one is due."""
 
 from time import monotonic
 
@@ -6,23 +6,23 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 
 class RunOn(QObject):
-    """Counts down, and emits when to draw the next token; it does not know what is drawn, nor from what."""
+    """Counts the tokens, and emits a signal when the next one is to be drawn; does not know what is drawn."""
 
     due = Signal()
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.left = 0
-        """Tokens still to be drawn."""
+        """The number of tokens still to be drawn."""
         self.pace = 0
-        """At most so many tokens per second; 0 is as fast as possible."""
+        """The maximum number of tokens per second; 0 is as fast as possible."""
         self._last = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.due)
 
     def begin(self, count: int) -> None:
-        """Draw `count` tokens from now on."""
+        """Start to draw `count` tokens."""
         self.left = count
 
     def stop(self) -> None:
@@ -35,7 +35,7 @@ class RunOn(QObject):
         self._last = monotonic()
 
     def go_on(self) -> None:
-        """After a pass, schedule the next token: after the window has painted, and no sooner than the pace allows."""
+        """Schedule the next token, after a pass: when the window has painted, and not before the pace allows it."""
         if self.left:
             waited = 1000 * (monotonic() - self._last)
             self._timer.start(max(0, round(1000 / self.pace - waited)) if self.pace else 0)

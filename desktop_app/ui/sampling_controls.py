@@ -1,4 +1,4 @@
-"""Temperature, top-k, top-p, greedy and seed: sliders with exact number fields beside them."""
+"""Temperature, top-k, top-p, greedy and seed: sliders, with fields for exact numbers beside them."""
 
 import math
 from collections.abc import Callable
@@ -24,12 +24,12 @@ from desktop_app.gpt2.sampling import MAX_SEED, MAX_TEMPERATURE, MAX_TOP_K, MIN_
 Field = TypeVar("Field", bound=QAbstractSpinBox)
 
 _TICKS = 1000
-_GAP, _TIGHT_GAP = 6, 2  # between the rows
-_LOW, _HIGH = 0.1, 5.0  # the slider's range of temperatures; the field beside it goes further
+_GAP, _TIGHT_GAP = 6, 2  # pixels between the rows
+_LOW, _HIGH = 0.1, 5.0  # the slider's range of temperatures; the field beside it has a larger range
 
 
 def temperature_at(tick: int) -> float:
-    """The temperature at a slider position: equal distances are equal ratios, and exactly 1 can be reached."""
+    """The temperature at a slider position: equal distances are equal ratios, and exactly 1 can be set."""
     value = _LOW * (_HIGH / _LOW) ** (tick / _TICKS)
     return round(value, 2)
 
@@ -40,7 +40,7 @@ def temperature_tick(value: float) -> int:
 
 
 def top_k_at(tick: int, size: int) -> int:
-    """The k at a slider position, 0 (off) at its right end."""
+    """The k at a slider position; at the right end 0, which is off."""
     return 0 if tick >= _TICKS else max(1, round(size ** (tick / _TICKS)))
 
 
@@ -60,11 +60,11 @@ def sampling_words(sampling: Sampling) -> str:
 
 
 class SamplingControls(QWidget):
-    """Emits `changed` with (field name, value), and `released` when a drag or an edit is over."""
+    """Emits `changed` with (field name, value), and `released` at the end of a drag or of typing."""
 
     changed = Signal(str, object)
     released = Signal()
-    refused = Signal(str)  # why the typed value is refused
+    refused = Signal(str)  # why a typed value is refused
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -154,7 +154,7 @@ class SamplingControls(QWidget):
         self.seed.setText(str(self._seed))
 
     def set_scale(self, scale: float) -> None:
-        """Fit the fields to a type size."""
+        """Adjust the widths of fields to a type size."""
         for field in (self._temperature, self._top_k, self._top_p):
             field.setFixedWidth(round(72 * scale))
         self.seed.setMaximumWidth(round(110 * scale))
@@ -172,7 +172,7 @@ class SamplingControls(QWidget):
             (self.greedy, lambda: self.greedy.setChecked(sampling.greedy)),
         ]
         for widget, move in moves:
-            # A slider that is being dragged is not pulled back to the rounded position of its value.
+            # While a slider is dragged, it is not moved to the rounded position of its value.
             if isinstance(widget, QSlider) and widget.isSliderDown():
                 continue
             with QSignalBlocker(widget):

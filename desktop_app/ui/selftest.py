@@ -1,4 +1,4 @@
-"""Qt's part of `logitscope --selftest`: its plugins, our fonts, images and styles, and the window's modules."""
+"""Qt's part of `logitscope --selftest`: its plugins, the shipped fonts, images and styles, and the window's modules."""
 
 import ctypes
 import pkgutil
@@ -57,11 +57,11 @@ def findings() -> Iterator[str]:
 
 
 def _picture_plugins() -> Iterator[str]:
-    """Qt's plugins for further image formats: which of them load, and what the others lack."""
+    """Qt's plugins for further image formats: which can be loaded, and what the others lack."""
     folder = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)) / "imageformats"
     reasons = {plugin.name: _why_not(plugin) for plugin in sorted(folder.glob("*"))}
     idle = {name: why for name, why in reasons.items() if why}
-    # Qt's wheel has some plugins whose libraries it does not ship; in our own package each plugin must load.
+    # Qt's wheel contains some plugins without their libraries; in the frozen program, each plugin must be loadable.
     if idle and getattr(sys, "frozen", False):
         raise LogitscopeError("; ".join(f"Qt cannot load its plugin {name}: {why}" for name, why in idle.items()) + ".")
     if len(reasons) > len(idle):
@@ -71,7 +71,7 @@ def _picture_plugins() -> Iterator[str]:
 
 
 def _why_not(plugin: Path) -> str:
-    """Why the plugin does not load, in the system loader's words (Qt calls it an unknown error); "" if it loads."""
+    """Why the plugin cannot be loaded, in the system loader's words (Qt says "unknown error"); "" if it can."""
     loader = QPluginLoader(str(plugin))
     if loader.load():
         return ""

@@ -1,4 +1,4 @@
-"""Tiles of the sheet: made in a thread when they become visible, and cached while there is room."""
+"""Tiles of the sheet: drawn in a thread when they become visible, and cached up to a limit."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from desktop_app.gpt2.system import give_back_memory
 from desktop_app.ui.lanes import Lane
 from desktop_app.ui.painting import packed_image
 
-_KEPT = 160  # tiles of 256 KB each: three windows' worth
+_KEPT = 160  # tiles of 256 KB each: enough for three windows
 _KEPT_NUMBERS = 64
 Key = tuple[int, int, int]
-"""Units per pixel, and the column and row of the tile."""
+"""(units per pixel, column of the tile, row of the tile)"""
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The inputs that tiles are drawn from; tiles drawn from other inputs cannot be used."""
+    """What tiles are drawn from; tiles drawn from anything else cannot be used."""
 
     sheet: Sheet
     values: SheetValues | None
     theme: Theme
 
     def same_numbers(self, other: "Ground") -> bool:
-        """Whether both show the same numbers, in any colours."""
+        """Whether both show the same numbers, whatever their colours."""
         one, two = self.values, other.values
         same = one is two if one is None or two is None else one.same_numbers(two)
         return self.sheet is other.sheet and same
@@ -46,7 +46,7 @@ class Ground:
 
 
 class Tiles(QObject):
-    """Caches the tiles of one sheet that were seen last, and makes the visible ones, one after the other."""
+    """Caches the tiles of one sheet that were visible last, and draws the visible ones, one after the other."""
 
     arrived = Signal()
 
@@ -62,9 +62,9 @@ class Tiles(QObject):
         self._wanted_numbers: list[tuple[int, range, range]] = []
         self._asked: object = None
         self._given_up: set[object] = set()
-        self._untidy = False  # whether making tiles has left unused memory behind
+        self._untidy = False  # whether drawing tiles has left memory behind that is not used now
         self.made = 0
-        """How many tiles were made; read by tests."""
+        """How many tiles were drawn, for tests."""
 
     def show(self, ground: Ground) -> None:
         """Make tiles from these inputs from now on."""

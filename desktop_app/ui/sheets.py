@@ -1,4 +1,4 @@
-"""The sheets of the whole pass on a page: one, or one for each compared pass. Those of one layout move together."""
+"""The sheets of whole passes on a page: one, or one per compared pass. Sheets of the same layout move together."""
 
 from PySide6.QtCore import QObject, QPointF, Signal
 from PySide6.QtGui import QKeyEvent
@@ -17,11 +17,11 @@ from desktop_app.ui.sheet_view import SheetView
 
 
 class Sheets(QObject):
-    """Lays sheets over the places of a page that show them, inside `viewport`."""
+    """Places sheets over the rectangles of a page that show them, inside `viewport`."""
 
     pointed = Signal(object, int, int)  # Cells or None, row, column
     opened = Signal(object, int, int)
-    entered = Signal()  # the keyboard focus goes to the pane below
+    entered = Signal()  # the keyboard focus has to go to the pane below
     asked = Signal(object)  # an Intent
 
     def __init__(self, viewport: QWidget) -> None:
@@ -70,7 +70,7 @@ class Sheets(QObject):
             sheet.move(sheet.x() + dx, sheet.y() + dy)
 
     def set_lit(self, sources: tuple[Region, ...], targets: tuple[Region, ...]) -> None:
-        """Light these cells on every sheet."""
+        """Highlight these cells on every sheet."""
         for sheet in self._all:
             sheet.set_lit(sources, targets)
 
@@ -80,7 +80,7 @@ class Sheets(QObject):
             sheet.set_marked(region)
 
     def set_readout(self, readout: Readout | None) -> None:
-        """Set the words beside the cell that is pointed at."""
+        """Set the words beside the cell under the pointer."""
         for sheet in self._all:
             sheet.set_readout(readout)
 

@@ -263,7 +263,7 @@ def _neurons(found: Ablation, values: Array) -> BarsPanel:
 def _at(scene: Scene, cell: Cell) -> tuple[Ablation | Patch, int, int, float]:
     found = _found(scene)
     if found is None:
-        raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
+        raise ModelError(f"{cell.name} is not computed yet for the current settings; open it once the view shows it.")
     values = _values(found)
     inside = len(cell.index) == 2 and all(i < n for i, n in zip(cell.index, values.shape, strict=True))
     if cell.name != CELLS or not inside:

@@ -234,7 +234,7 @@ def _at(scene: Scene, cell: Cell) -> tuple[Attribution, Term]:
     """The attribution, and the row of a cell. Raises ModelError if there is none."""
     found: Attribution | None = scene.made(want(scene))
     if found is None:
-        raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
+        raise ModelError(f"{cell.name} is not computed yet for the current settings; open it once the view shows it.")
     term = terms(scene, found).get(cell.index[0]) if cell.name == CELLS and len(cell.index) == 1 else None
     if term is None:
         raise ModelError(f"There is no {cell.name}{list(cell.index)}.")

@@ -219,7 +219,7 @@ class _Maker:
         self._append(shapes.picture(self._next(), piece, *related))
 
     def _caption(self, words: str, footer: Any) -> str:
-        """The footer's paragraph; on the program's master it repeats the layout's format, which some programs ignore."""
+        """The footer's paragraph; on the program's master it repeats the layout's format, which some programs need."""
         if self._design.own:
             return '<a:pPr algn="l"/>' + shapes.run(words, FOOT, colour=self._theme.dim)
         # The footer of an organisation's template has space for a name; a caption is longer.

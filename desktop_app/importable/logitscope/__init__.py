@@ -1,4 +1,4 @@
-"""Logitscope for scripts and notebooks; docs/scripts.md shows how. Everything here is of `desktop_app.scripting`."""
+"""Logitscope for scripts and notebooks; see docs/scripts.md. Everything here is defined in `desktop_app.scripting`."""
 
 from desktop_app import __version__
 from desktop_app.core.analysis.attribution import Attribution
