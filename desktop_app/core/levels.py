@@ -29,8 +29,9 @@ class Levels:
 
     `power` 1 is a linear scale and 0.5 a square-root scale; `decades` > 0 is a logarithmic scale over that many powers
     of ten. Cells outside the limits have the colour of the nearest end. With `turned`, the smallest number has the
-    strongest colour, as for ranks, where 1 matters most. `rule` says what the limits were computed from, and `apart`
-    how many outlying rows and columns were ignored for them.
+    strongest colour, as for ranks, where 1 matters most. With `centred`, the scale is for numbers minus the mean of
+    their row. `rule` says what the limits were computed from, and `apart` how many outlying rows and columns were
+    ignored for them.
     """
 
     low: float
@@ -41,6 +42,7 @@ class Levels:
     rule: str = ""
     apart: int = 0
     turned: bool = False
+    centred: bool = False
 
     def fraction(self, values: Array) -> Array:
         """Numbers as fractions, 0 to 1, of the colour table; NaN stays NaN, and infinities go to the ends."""
@@ -74,7 +76,9 @@ class Levels:
 
     @property
     def scale_name(self) -> str:
-        """The name of the scale, if it is not linear; else ""."""
+        """The name of the scale, if it is not a linear one of the numbers themselves; else ""."""
+        if self.centred:
+            return Phrase("less the mean of its row")
         if self.decades:
             return Phrase("log, {1} decades", self.decades)
         return {0.5: Phrase("square root"), 0.25: Phrase("fourth root")}.get(self.power, "")

@@ -63,11 +63,15 @@ class Shot:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The values in a part of a plate (the picture of one tensor), whose cells have space for their numbers."""
+    """The values in a part of a plate (the picture of one tensor), whose cells have space for their numbers.
+
+    `shades` are the numbers by which these cells are coloured.
+    """
 
     rows: range
     columns: range
     values: Array
+    shades: Array
 
 
 def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, float]:
@@ -364,7 +368,7 @@ def _cells(plate: Plate, numbers: Numbers, levels: Levels, shot: Shot, page: Pag
     if not wants_numbers(plate, shot.scale, page.scale):
         return
     table = page.theme.table(levels.diverging)
-    fractions = np.nan_to_num(levels.fraction(numbers.values))
+    fractions = np.nan_to_num(levels.fraction(numbers.shades))
     wide = plate.cell_w * shot.scale
     texts = [[cell_text(float(v), share=not levels.diverging) for v in line] for line in numbers.values]
     longest = max((len(text) for line in texts for text in line), default=0)
@@ -400,13 +404,49 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
     if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
         return  # the step fills the view, so it needs no label
     words = page.say(Phrase("you are here: {1}", panel.place))
-    wide = page.width(words, size=12, bold=True) + page.u(20)
-    high = page.u(24)
-    x = min(
-        max(around.x + around.w / 2 - wide / 2, shot.rect.x + page.u(4)), shot.rect.x + shot.rect.w - wide - page.u(4)
-    )
-    above = around.y - high - page.u(8)
-    y = min(max(above, shot.rect.y + page.u(4)), shot.rect.y + shot.rect.h - high - page.u(4))
-    pill = Rect(x, y, wide, high)
+    card = sheet.card_of(panel.here[0])
+    # Beside the first and last pictures, which are in no block, there is room.
+    near = (around,) if card.layer is not None else (around, shot.place(card.box))
+    pill = _beside(near, page.width(words, size=12, bold=True) + page.u(20), page.u(24), sheet, shot, page)
     page.fill(pill, theme.accent_fill, stroke=theme.accent, radius=page.u(12))
-    page.words(x + page.u(10), y + high / 2, words, size=12, bold=True)
+    page.words(pill.x + page.u(10), pill.y + pill.h / 2, words, size=12, bold=True)
+
+
+def _beside(near: tuple[Rect, ...], wide: float, high: float, sheet: Sheet, shot: Shot, page: Page) -> Rect:
+    """The visible place of a label above, beside or below one of `near`: where it covers least pictures.
+
+    It covers the first of `near`, the pictures that it names, only if there is no other place.
+    """
+    gap, edge, room = page.u(8), page.u(4), shot.rect
+    places = [
+        place
+        for box in near
+        for place in (
+            (box.x + box.w / 2 - wide / 2, box.y - high - gap),
+            (box.x + box.w + gap, box.y + box.h / 2 - high / 2),
+            (box.x - wide - gap, box.y + box.h / 2 - high / 2),
+            (box.x + box.w / 2 - wide / 2, box.y + box.h + gap),
+        )
+    ]
+    inside = [
+        Rect(
+            min(max(x, room.x + edge), room.x + room.w - wide - edge),
+            min(max(y, room.y + edge), room.y + room.h - high - edge),
+            wide,
+            high,
+        )
+        for x, y in places
+    ]
+
+    def covered(label: Rect) -> tuple[bool, float]:
+        """Whether the label covers what it names, and the area of pictures that it covers."""
+        own = near[0]
+        named = (
+            label.x < own.x + own.w and label.x + wide > own.x and label.y < own.y + own.h and label.y + high > own.y
+        )
+        (x, y), w, h = shot.on_sheet(label.x, label.y), label.w / shot.scale, label.h / shot.scale
+        left, top, right, low = sheet.boxes[sheet.seen(Box(x, y, w, h))].T
+        across, down = np.minimum(right, x + w) - np.maximum(left, x), np.minimum(low, y + h) - np.maximum(top, y)
+        return named, float((across * down).sum())
+
+    return min(inside, key=covered)

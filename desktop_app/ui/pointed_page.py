@@ -83,6 +83,8 @@ class PointedPage(PageView):
             return
         pointed = self._at[0].lit(self._marked.name, self._marked.index) if self._at is not None else None
         places = [pointed] if pointed is not None else self.lit_places([self._marked])
+        by = self.origin
+        places += [Rect(p.x - by.x(), p.y - by.y(), p.w, p.h) for p in self._sheets.marked_places()]
         if places:
             # Scroll to the picture in which it was clicked, otherwise to the largest picture.
             self._show_place(max(places, key=lambda r: r.w * r.h))

@@ -147,7 +147,8 @@ class Tiles(QObject):
 
         def read(_stop: Stop) -> tuple[Any, ...]:
             assert ground.values is not None
-            return ground, want, Numbers(want[1], want[2], ground.values.cells(plate, want[1], want[2]))
+            cells, shades = ground.values.cells(plate, *want[1:]), ground.values.shades(plate, *want[1:])
+            return ground, want, Numbers(want[1], want[2], cells, shades)
 
         self.lane.submit(read, in_turn=True)
 

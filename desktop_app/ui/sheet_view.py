@@ -147,6 +147,12 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             return []
         return panel.sheet.region_boxes(marked.name, marked.index)
 
+    @property
+    def marked_place(self) -> Rect | None:
+        """Where the opened cell is shown, in pixels of the viewport."""
+        boxes = self._marked_boxes()
+        return self.shot.place(boxes[0]) if boxes and _meet(boxes[0], self.shot.view) else None
+
     # Moving around
 
     def show_whole(self, *, at_once: bool = False) -> None:

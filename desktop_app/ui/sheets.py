@@ -9,7 +9,7 @@ from desktop_app.core.opening.cells import Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import SheetPanel
 from desktop_app.core.sheet.layout import Box
-from desktop_app.figures.marks import Page
+from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_sheet import sheet_room
 from desktop_app.figures.theme import Theme
 from desktop_app.ui.painting import rectangle
@@ -78,6 +78,11 @@ class Sheets(QObject):
         """Outline the opened cell on every sheet."""
         for sheet in self._all:
             sheet.set_marked(region)
+
+    def marked_places(self) -> list[Rect]:
+        """Where the sheets show the opened cell, in pixels of the viewport in which they are laid."""
+        places = ((sheet, sheet.marked_place) for sheet in self.shown)
+        return [Rect(p.x + sheet.x(), p.y + sheet.y(), p.w, p.h) for sheet, p in places if p is not None]
 
     def set_readout(self, readout: Readout | None) -> None:
         """Set the words beside the cell under the pointer."""

@@ -144,12 +144,19 @@ def test_a_pixel_is_the_cell_of_largest_magnitude_of_its_block_with_its_sign(val
             assert abs(found[r, c]) == max(map(abs, there)) and found[r, c] in there
 
 
+def as_coloured(name, whole):
+    """A tensor's numbers as the sheet colours them: logits less the mean of their row."""
+    if name != "logits":
+        return whole
+    return np.float32(whole) - np.float32(whole.mean(-1, keepdims=True, dtype=float))
+
+
 @pytest.mark.parametrize("units", [1, 2, 4, 16, 64])
 def test_what_is_shown_at_any_size_is_pooled_from_the_pass_s_own_numbers(scene, units):
     sheet, values = lay_out_sheet(scene.config, len(scene.trace)), SheetValues(scene.trace)
     names = ("blocks.1.attn.scores", "blocks.0.mlp.pre", "ln_final.scale", "logits", "blocks.1.resid_post")
     for name in names:
-        whole = np.asarray(scene.trace[name])
+        whole = as_coloured(name, np.asarray(scene.trace[name]))
         for n in sheet.of_tensor(name):
             plate = sheet.plates[n]
             own = whole[plate.head] if plate.head is not None else whole
@@ -158,7 +165,7 @@ def test_what_is_shown_at_any_size_is_pooled_from_the_pass_s_own_numbers(scene, 
             pooled = values.pooled(plate, units, range(-(-plate.rows // by[0])))
             for r, c in [(0, 0), (pooled.shape[0] - 1, pooled.shape[1] - 1)]:
                 block = own[r * by[0] : (r + 1) * by[0], c * by[1] : (c + 1) * by[1]]
-                assert pooled[r, c] == block.flat[np.abs(block).argmax()]
+                assert pooled[r, c] == pytest.approx(block.flat[np.abs(block).argmax()], rel=1e-6)
 
 
 def test_what_the_mask_hides_is_not_there(scene):
@@ -183,7 +190,7 @@ def hidden_and_whole(scene, name):
 def test_the_number_of_cells_beyond_a_tensor_s_limits_is_counted_over_all_of_it(scene, colours):
     values = SheetValues(scene.trace, colours)
     for name in ("blocks.1.attn.scores", "blocks.1.attn.masked", "blocks.0.attn.pattern", "logits", "ln_final.scale"):
-        levels, whole = values.levels(name), hidden_and_whole(scene, name)
+        levels, whole = values.levels(name), as_coloured(name, hidden_and_whole(scene, name))
         outside = (whole > levels.high) | (whole < levels.low)
         assert values.scale(name).beyond == np.count_nonzero(outside & np.isfinite(whole)), name
         assert (levels.high == (0.1 if "pattern" in name else 0.5)) == (colours.limit is not None)
@@ -195,8 +202,23 @@ def test_the_number_of_cells_beyond_a_tensor_s_limits_is_counted_over_all_of_it(
 def test_the_limits_of_a_tensor_are_those_of_all_its_numbers(scene):
     values = SheetValues(scene.trace)
     for name in ("blocks.1.attn.scores", "blocks.0.attn.q", "blocks.1.resid_post", "logits"):
-        whole = hidden_and_whole(scene, name)
-        assert values.levels(name) == diverging(*whole.reshape(-1, *whole.shape[-2:]), rule="this tensor"), name
+        whole = as_coloured(name, hidden_and_whole(scene, name))
+        found = diverging(*whole.reshape(-1, *whole.shape[-2:]), rule="this tensor")
+        assert values.levels(name).high == pytest.approx(found.high, rel=1e-6), name
+        assert values.levels(name).centred == (name == "logits")
+
+
+def test_logits_are_coloured_less_the_mean_of_their_row_and_keep_their_numbers(scene):
+    # Adding a number to every logit of a position changes nothing, and GPT-2's own are around -100.
+    sheet, values = lay_out_sheet(scene.config, len(scene.trace)), SheetValues(scene.trace)
+    plate = sheet.plates[sheet.of_tensor("logits")[0]]
+    rows, columns = range(2, 9), range(3, 40)
+    logits = np.asarray(scene.trace["logits"], float)
+    assert np.array_equal(values.cells(plate, rows, columns), scene.trace["logits"][2:9, 3:40])
+    less = (logits - logits.mean(1, keepdims=True))[2:9, 3:40]
+    assert values.shades(plate, rows, columns) == pytest.approx(less, abs=1e-5)
+    other = next(p for p in sheet.plates if p.name == "embed")
+    assert np.array_equal(values.shades(other, rows, range(5)), values.cells(other, rows, range(5)))
 
 
 @settings(max_examples=40, deadline=None)

@@ -28,6 +28,7 @@ from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Fill, Page, Path, Picture, Rect, Words
 from desktop_app.figures.paint_charts import paint_bars
 from desktop_app.figures.paint_curves import paint_curve
+from desktop_app.figures.paint_sheet import paint_legend
 from desktop_app.figures.theme import LIGHT, THEMES
 from tests.figures.boxes import faint, faults
 from tests.quirky import COUNTS, DEAD, DEAD_AT, LARGE, MIDDLE, SINK, SINKS, open_quirky
@@ -150,7 +151,10 @@ def test_no_quirk_sets_the_scale_of_a_tensor_on_the_sheet(scene, count):
     for name in values.trace.table:
         if name == "tokens" or name.endswith(("pattern", "scale", "mean")):
             continue
-        high, whole = values.levels(name).high, np.abs(np.asarray(values.trace[name]))
+        whole = np.asarray(values.trace[name])
+        if name == "logits":
+            whole = whole - whole.mean(1, keepdims=True)  # as they are coloured
+        high, whole = values.levels(name).high, np.abs(whole)
         rest = whole[np.isfinite(whole)]
         assert np.percentile(rest, 90) > high / 12 or name.endswith("mlp.post"), name
         if name.endswith(("attn.q", "attn.scores", "attn.scaled", "attn.masked")):
@@ -170,6 +174,23 @@ def test_the_scales_of_the_sheet_hold_at_every_length(scene):
                 highs.setdefault(name, []).append(values.levels(name).high)
     for name, found in highs.items():
         assert max(found) < 4.5 * min(found), (name, found)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_logits_around_minus_a_hundred_have_all_colours_on_the_sheet_and_the_legend_says_how(model, scene, count):
+    job = sheet_job(model, scene, count)
+    (panel,) = panels(job.view.content)
+    logits = [panel.sheet.plates[n] for n in panel.sheet.of_tensor("logits")]
+    levels = panel.values.levels("logits")
+    assert levels.high < 40, "the logits themselves are around -100"
+    at = np.concatenate([
+        levels.fraction(panel.values.pooled(p, 1, range(min(p.rows, 64)))).ravel() for p in logits
+    ])  # fmt: skip
+    assert np.percentile(at, 10) < 0.4 and np.percentile(at, 90) > 0.6, "as many above the mean as below"
+    page = Page(LIGHT, fonts.width)
+    paint_legend(replace(panel, here=tuple(panel.sheet.of_tensor("logits"))), Rect(0, 0, 500, 60), page, "")
+    words = [m.text for m in page.marks if isinstance(m, Words)]
+    assert any("less the mean of its row" in text for text in words), words
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -327,6 +348,16 @@ def test_a_pattern_without_position_0_has_numbers_that_say_something(scene):
     assert 0 < pattern[2, 1] < 0.005
     mantissa, _, power = f"{pattern[2, 1]:.1e}".partition("e")
     assert any(t.startswith(mantissa) for t in texts), (pattern[2, 1], power)
+
+
+@pytest.mark.parametrize("count", COUNTS[:2])
+def test_a_pattern_without_position_0_is_coloured_up_to_its_largest_weight(scene, count):
+    now = scene(count, view=ViewOptions(skip_first=True))
+    for panel in panels(view_of(now, "pattern").content):
+        if isinstance(panel, GridPanel) and not panel.small:
+            pattern = now.trace.read(f"blocks.{LAYER}.attn.pattern", head=0)
+            assert panel.levels.high == pytest.approx(pattern[:, 1:].max()) < 0.05
+            assert np.isnan(panel.values[:, 0]).all()
 
 
 @pytest.mark.parametrize("size", SIZES)

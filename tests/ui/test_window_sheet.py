@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QApplication
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.figures.export import Options
-from desktop_app.figures.marks import Page, Words
+from desktop_app.figures.marks import Fill, Page, Words
+from desktop_app.figures.paint_sheet import paint_here
 from desktop_app.figures.sheet_tiles import TILE
 from desktop_app.figures.theme import LIGHT
 from desktop_app.ui import fonts, sheet_view
@@ -83,6 +84,48 @@ def test_no_note_lies_on_a_picture_of_the_whole_sheet(desk, size):
     notes = sheet._say_scale(shot, page)
     lowest = max(shot.place(plate.box).y + shot.place(plate.box).h for plate in sheet.panel.sheet.plates)
     assert notes.h and lowest <= notes.y and min(shot.place(p.box).y for p in sheet.panel.sheet.plates) >= 0
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1092, 614)])
+@pytest.mark.parametrize("step", ["text", "embed", "blocks.0.ln1", "blocks.1.attn.z", "ln_final"])
+def test_where_one_is_is_said_beside_the_pictures_and_on_none_of_them(open_desk, bundled, at_once, size, step):
+    desk = open_desk(bundled, "Once upon a time there was a little girl", size=size)
+    desk.go(step)
+    desk.window.do("workspace:sheet")
+    desk.settle()
+    sheet = sheet_of(desk)
+    page = Page(LIGHT, fonts.measure, sheet._scale)
+    paint_here(sheet.panel, sheet.shot, page)
+    (words,) = (mark for mark in page.marks if isinstance(mark, Words))
+    label = next(m.rect for m in page.marks if isinstance(m, Fill) and m.rect.holds(words.x, words.y) and m.radius)
+    room = sheet.shot.rect
+    assert room.x <= label.x and label.x + label.w <= room.x + room.w
+    assert room.y <= label.y and label.y + label.h <= room.y + room.h
+    own = {sheet.panel.sheet.plates[n].name for n in sheet.panel.here}
+    for plate in sheet.panel.sheet.plates:
+        place = sheet.shot.place(plate.box)
+        apart = (
+            place.x + place.w <= label.x or label.x + label.w <= place.x
+            or place.y + place.h <= label.y or label.y + label.h <= place.y
+        )  # fmt: skip
+        assert apart or plate.name not in own, "the step's own pictures are seen"
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_a_number_that_is_opened_on_the_sheet_stays_in_sight(open_desk, bundled, at_once, size):
+    desk = open_desk(bundled, "Once upon a time there was a little girl", size=size)
+    desk.window.do("workspace:sheet")
+    desk.settle()
+    sheet, canvas = sheet_of(desk), desk.window.canvas
+    name, index = "blocks.3.attn.scores", (2, 6, 4)
+    while sheet.shot.scale * sheet.panel.sheet.plates[sheet.panel.sheet.of_tensor(name)[0]].cell_w < 60:
+        wheel(sheet, on_screen(sheet, name, index), up=True)
+    desk.settle()
+    click(sheet, name, index)
+    desk.settle()
+    assert desk.state.opened == (Cell(name, index),) and desk.window.inspector.isVisible()
+    at = sheet.viewport().mapTo(canvas.viewport(), on_screen(sheet, name, index))
+    assert canvas.viewport().rect().contains(at)
 
 
 def test_from_the_whole_to_a_single_number_and_back_by_the_wheel_and_a_click(desk):

@@ -45,6 +45,14 @@ def is_diverging(name: str) -> bool:
     return not name.endswith("attn.pattern")
 
 
+def is_centred(name: str) -> bool:
+    """Whether a tensor's numbers are coloured less the mean of their row.
+
+    So are logits: GPT-2's are around -100, but adding a number to every logit of a position changes nothing.
+    """
+    return name == "logits"
+
+
 def chosen_columns(count: int, most: int, table: int) -> Array:
     """Indices of at most `most` of `count` columns, drawn without replacement: the same at every call for a table."""
     if count <= most:

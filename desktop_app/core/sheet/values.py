@@ -4,7 +4,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from desktop_app.core.levels import Levels
 from desktop_app.core.panels import Array
 from desktop_app.core.sheet.layout import Plate, lay_out_sheet
 from desktop_app.core.sheet.pooling import factors, strongest
-from desktop_app.core.sheet.scales import MOST, Colours, Scale, chosen_columns, is_diverging, joint, natural
+from desktop_app.core.sheet.scales import MOST, Colours, Scale, chosen_columns, is_centred, is_diverging, joint, natural
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.mask import mask_of
 from desktop_app.gpt2.trace import Trace
@@ -67,12 +67,16 @@ class SheetValues:
         while sum(p.rows * p.columns / math.prod(factors(p, units)) for p in sheet.plates) > _TAKEN:
             units *= 2
         taken = {
-            (p.name, p.head, p.first): self.pooled(p, units, range(-(-p.rows // factors(p, units)[0])))
+            (p.name, p.head, p.first): self.cells(p, range(p.rows), range(p.columns))
+            if units == 1
+            else self.pooled(p, units, range(-(-p.rows // factors(p, units)[0])))
             for p in sheet.plates
         }
+        centred = (name for name in dict.fromkeys(p.name for p in sheet.plates) if units == 1 and self.is_centred(name))
+        means = {name: _means(self._read(name, None, 0, len(self.trace))) for name in centred}
         # Token ids have no colours.
         scales = {name: self.scale(name) for name in dict.fromkeys(p.name for p in sheet.plates if p.axes > 1)}
-        return TakenValues, (units, taken, scales, self.colours)
+        return TakenValues, (units, taken, means, scales, self.colours)
 
     # The same numbers in different colours
 
@@ -107,8 +111,13 @@ class SheetValues:
         found = self._read(plate.name, plate.head, rows.start, rows.stop)
         return found[:, plate.first + columns.start : plate.first + columns.stop]
 
+    def shades(self, plate: Plate, rows: range, columns: range) -> Array:
+        """The numbers by which a part of a plate is coloured: its cells, or those less the mean of their row."""
+        found = self._shades(plate.name, plate.head, rows.start, rows.stop)
+        return found[:, plate.first + columns.start : plate.first + columns.stop]
+
     def pooled(self, plate: Plate, units: int, rows: range, check: Check = _go_on) -> Array:
-        """Pooled rows of a plate, with every column, at `units` per pixel. `rows` counts pooled rows."""
+        """Pooled rows of a plate's shades, with every column, at `units` per pixel. `rows` counts pooled rows."""
         by_row, by_column = factors(plate, units)
         cut = self._cut(plate)
         chunk = math.ceil(cut / by_column)
@@ -129,6 +138,10 @@ class SheetValues:
         """Whether a tensor's scale is centred on zero."""
         return is_diverging(name)
 
+    def is_centred(self, name: str) -> bool:
+        """Whether a tensor's numbers are coloured less the mean of their row."""
+        return is_centred(name)
+
     def levels(self, name: str) -> Levels:
         """The colour scale of a tensor: 0 to 1 for patterns, else from the values of this tensor in this block."""
         return self.scale(name).levels
@@ -138,6 +151,7 @@ class SheetValues:
         found = self.known(name)
         if found is None:
             levels = self._fixed(name) or joint(one._natural(name, check) for one in (self, *self.beside))
+            levels = replace(levels, centred=self.is_centred(name))
             beyond = sum(levels.beyond(piece) for _, piece in self._pieces_of(name, check))
             found = self._store.scales[self._key(name)] = Scale(levels, beyond)
         return found
@@ -176,12 +190,12 @@ class SheetValues:
         return (np.concatenate(own) if len(own) > 1 else own[0] for own in parts)
 
     def _pieces_of(self, name: str, check: Check) -> Iterator[tuple[int, Array]]:
-        """All numbers of a tensor, a few rows of one head at a time, with the head's index in `_heads`."""
+        """All shades of a tensor, a few rows of one head at a time, with the head's index in `_heads`."""
         at_once = max(1, _READ // self._width_of(name))
         for n, head in enumerate(self._heads(name)):
             for low in range(0, len(self.trace), at_once):
                 check()
-                yield n, self._read(name, head, low, min(len(self.trace), low + at_once))
+                yield n, self._shades(name, head, low, min(len(self.trace), low + at_once))
 
     def _heads(self, name: str) -> Sequence[int | None]:
         return range(self.trace.config.n_head) if self.trace.table[name].spec.per_head else (None,)
@@ -208,7 +222,7 @@ class SheetValues:
         parts, cut = [], self._cut(plate)
         for low in range(start, stop, at_once):
             check()
-            cells = self._read(plate.name, plate.head, low, min(stop, low + at_once))
+            cells = self._shades(plate.name, plate.head, low, min(stop, low + at_once))
             pieces = [
                 strongest(cells[:, left : left + cut], by_row, by_column) for left in range(0, cells.shape[1], cut)
             ]
@@ -221,6 +235,11 @@ class SheetValues:
                 while self._store.held > _KEPT and len(self._store.pieces) > 1:
                     self._store.held -= self._store.pieces.popitem(last=False)[1].nbytes
         return made
+
+    def _shades(self, name: str, head: int | None, start: int, stop: int) -> Array:
+        """Rows of a tensor as they are coloured."""
+        found = self._read(name, head, start, stop)
+        return found - _means(found)[:, None] if self.is_centred(name) else found
 
     def _read(self, name: str, head: int | None, start: int, stop: int) -> Array:
         """Rows of a tensor, [row, column]; NaN where the mask hides a cell."""
@@ -250,6 +269,10 @@ class Difference(SheetValues):
         """True: every difference has a scale centred on zero, that of patterns too."""
         return True
 
+    def is_centred(self, _name: str) -> bool:
+        """No difference is centred: those of logits are around zero by themselves."""
+        return False
+
     def _fixed(self, _name: str) -> Levels | None:
         return self.colours.fixed("")
 
@@ -274,6 +297,11 @@ class Difference(SheetValues):
         return _placed(found, places, 1) if self.trace.table[name].axes[-1] == "key" else found
 
 
+def _means(rows: Array) -> Array:
+    """The mean of each row, summed in float64."""
+    return np.asarray(rows.mean(1, dtype=np.float64).astype(np.float32))
+
+
 def _placed(values: Array, places: Sequence[int | None], axis: int) -> Array:
     """The values at these places along an axis; NaN where a place is None."""
     found = np.array(values.take([0 if n is None else n for n in places], axis), np.float32)
@@ -282,20 +310,24 @@ def _placed(values: Array, places: Sequence[int | None], axis: int) -> Array:
 
 
 class TakenValues(SheetValues):
-    """The values of a sheet without its pass, as sent by another process: pooled at `units` per pixel, or coarser."""
+    """The values of a sheet without its pass, as sent by another process: pooled at `units` per pixel, or coarser.
+
+    At one unit, `taken` holds the cells themselves, and `means` the row means of tensors that are coloured minus them.
+    """
 
     def __init__(
         self,
         units: int,
         taken: dict[tuple[str, int | None, int], Array],
+        means: dict[str, Array],
         scales: dict[str, Scale],
         colours: Colours,
     ) -> None:
-        self.units, self._taken, self._scales, self.colours = units, taken, scales, colours
+        self.units, self._taken, self._means, self._scales, self.colours = units, taken, means, scales, colours
         self._store = _Store()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TakenValues, (self.units, self._taken, self._scales, self.colours)
+        return TakenValues, (self.units, self._taken, self._means, self._scales, self.colours)
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
         """The numbers in a part of a plate. Raises ExportError if only pooled numbers were sent."""
@@ -308,7 +340,10 @@ class TakenValues(SheetValues):
         """Pooled rows of a plate; never finer than `self.units`."""
         check()
         own, asked = factors(plate, self.units), factors(plate, max(units, self.units))
-        found = strongest(self._taken[plate.name, plate.head, plate.first], asked[0] // own[0], asked[1] // own[1])
+        shades = self._taken[plate.name, plate.head, plate.first]
+        if plate.name in self._means:
+            shades = shades - self._means[plate.name][:, None]
+        found = strongest(shades, asked[0] // own[0], asked[1] // own[1])
         return found[rows.start : rows.stop]
 
     def is_diverging(self, name: str) -> bool:
