@@ -20,17 +20,17 @@ _NAME = re.compile(r"crash-(\d{1,9})\.txt")
 _LONGEST = 1 << 16
 log = logging.getLogger(__name__)
 _open: list[IO[bytes]] = []
-"""The file that the handler writes to; it must stay open for as long as the handler is enabled."""
+"""The files to which the handler writes; each must stay open as long as the handler is enabled."""
 
 
 def crash_file() -> Path | None:
-    """The file to which a crash of this process would be written, to pass on to workers; None if there is none."""
+    """The file to which a crash of this process is written, for passing on to workers; None if there is none."""
     return Path(os.fsdecode(_open[-1].name)) if _open else None
 
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """In this context a crash of this process is written to its file; on exit the previous file is restored."""
+    """In this context, a crash of this process is written to its file; on exit, the previous file is restored."""
     before = faulthandler.is_enabled()
     path = log_file().with_name(f"crash-{os.getpid()}.txt")
     try:
@@ -67,7 +67,7 @@ def watch(path: Path) -> None:
 
 
 def take_crashes() -> tuple[str, ...]:
-    """The crash reports of programs that have ended; their files are deleted, those of running programs kept."""
+    """The crash reports of programs that have ended; their files are deleted, files of running programs stay."""
     found = []
     for path in sorted(log_file().parent.glob("crash-*.txt")):
         name = _NAME.fullmatch(path.name)

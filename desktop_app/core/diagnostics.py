@@ -27,14 +27,14 @@ _ENVIRONMENT = (
     "DISPLAY", "HF_HUB_OFFLINE", "LANG", "LC_ALL", "OMP_NUM_THREADS", "QT_FONT_DPI", "QT_QPA_PLATFORM",
     "QT_SCALE_FACTOR", "WAYLAND_DISPLAY", "XDG_CURRENT_DESKTOP", "XDG_SESSION_TYPE",
 )  # fmt: skip
-"""The environment variables that are reported; each affects the program, and none holds anything private."""
+"""The environment variables that are reported: each affects the program, and none contains anything private."""
 
 _NOT_TOLD = ("geometry", "splitter")
 """Settings that are not reported: Qt's binary data."""
 
 
 def collect(settings: Settings, log: Sequence[str], **more: object) -> dict[str, Any]:
-    """The diagnostics as JSON-compatible data: the items of `more` come after the machine's."""
+    """The diagnostics as JSON-compatible data; the items of `more` follow those of the machine."""
     import onnxruntime as ort
 
     memory = psutil.virtual_memory()
@@ -63,7 +63,7 @@ def collect(settings: Settings, log: Sequence[str], **more: object) -> dict[str,
 
 
 def as_text(found: Mapping[str, Any]) -> str:
-    """The diagnostics as lines that a person can read and send: `name: value`, with the log last."""
+    """The diagnostics as lines for a person to read and send: `name: value`, with the log last."""
     lines = []
     for name, value in found.items():
         title = name.replace("_", " ")
@@ -77,7 +77,7 @@ def as_text(found: Mapping[str, Any]) -> str:
 
 
 def packages() -> tuple[dict[str, str], list[str]]:
-    """The installed dependencies, name -> version, from the distributions' metadata; and the names of missing ones."""
+    """Name -> version of the installed dependencies, from the distributions' metadata; and names of missing ones."""
     try:
         waiting = _required("logitscope")
     except PackageNotFoundError:  # a checkout: the same list from its own file

@@ -1,4 +1,4 @@
-"""The result of computing a pass in the background: its scene, and the view of the current place, already built."""
+"""The result of a pass computed in the background: its scene, and the view of the current place, already built."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The passes of a model, their scene, and one view, built in advance because deriving its numbers may take time."""
+    """A model's passes, their scene, and one view, built in advance because deriving its numbers may take time."""
 
     model: Model
     passes: Passes
@@ -30,7 +30,7 @@ class Prepared:
     key: tuple[object, ...] = ()
 
     def view_of(self, scene: Scene, step: Step) -> View:
-        """The view of `scene` at a step: the prepared one if it would be equal, else a new one."""
+        """The view of `scene` at a step: the prepared one if that is equal, else a new one."""
         if self.view is not None and self.key == view_key(scene, step):
             return self.view
         return build_view(scene, step)
@@ -39,7 +39,7 @@ class Prepared:
 def pass_of(
     model: Model, asked: Asked, reuse: Passes | None, state: State, guest: Model | None = None
 ) -> Callable[[Stop], Prepared]:
-    """A job that computes the requested passes and prepares them for a window in `state`; `guest` is a second model."""
+    """A function that computes the requested passes, prepared for a window in `state`; `guest` is a second model."""
 
     def work(stop: Stop) -> Prepared:
         passes = compute_passes(model.engine, model.tokenizer, asked, reuse, stop, strict=False, guest=guest)
@@ -49,7 +49,7 @@ def pass_of(
         except Cancelled:
             raise
         except Exception:
-            # The pass itself is fine. The window will build the view again to show it, and report the error.
+            # The pass itself is valid. The window will build the view again to show it, and report the error.
             log.exception("A pass was computed, and its view could not be prepared.")
             return Prepared(model, passes)
 

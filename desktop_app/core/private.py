@@ -1,7 +1,7 @@
 """Removes from log lines what they must not contain: the text that a user typed, access tokens, and logins.
 
-Texts are registered with this module as they are typed or read; anything in quotation marks in an exception or a
-message is left out whether registered or not. File names, line numbers and source lines of a traceback are kept.
+Texts are registered with this module when they are typed or read. Anything in quotation marks in an exception or a
+message is left out, whether registered or not. File names, line numbers and source lines of a traceback stay.
 """
 
 import re
@@ -11,11 +11,11 @@ from pathlib import Path
 from desktop_app.core.library.secrecy import without_secrets
 
 GONE = "…"
-"""The placeholder for what was left out."""
+"""The text shown in place of what was left out."""
 
 _TEXTS = 64
 _SHORTEST = 4
-"""In characters; a shorter text reveals nothing, and leaving it out everywhere would make the log unreadable."""
+"""Characters. A shorter text reveals nothing, and leaving it out everywhere would make the log unreadable."""
 
 _QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
 _WORD = re.compile(rf"\w{{{_SHORTEST},}}")
@@ -24,7 +24,7 @@ _texts: deque[str] = deque(maxlen=_TEXTS)
 
 
 def hide(text: str) -> None:
-    """From now on, leave `text`, its lines and its words out of the log; the last 64 texts are remembered."""
+    """Leave `text`, its lines and its words out of the log from now on; this holds for the last 64 texts."""
     if text and (not _texts or _texts[-1] != text):
         _texts.append(text)
 
@@ -32,7 +32,7 @@ def hide(text: str) -> None:
 def without_private(text: str) -> str:
     """`text`, a log line or a traceback, without secrets, quotations and hidden texts; the home folder becomes `~`.
 
-    Indented lines are the frames of a traceback: in these only whole hidden lines are replaced, not words.
+    Indented lines are the frames of a traceback: there, only whole hidden lines are replaced, not words.
     """
     text = without_secrets(text)
     for line in sorted({line for hidden in _texts for line in _lines(hidden)}, key=len, reverse=True):
@@ -53,6 +53,6 @@ def _lines(text: str) -> set[str]:
 
 
 def _redacted(line: str, words: set[str]) -> str:
-    """A line, other than a traceback's frame, without quotations and hidden words."""
+    """A line that is not a traceback's frame, without quotations and hidden words."""
     line = _QUOTED.sub(GONE, line)
     return _WORD.sub(lambda word: GONE if word[0].casefold() in words else word[0], line)

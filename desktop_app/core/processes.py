@@ -16,17 +16,17 @@ from desktop_app.gpt2.system import give_way, interrupts_blocked
 
 log = logging.getLogger(__name__)
 _SAFE_PATH = "PYTHONSAFEPATH"
-_NO_THREAD = "can't start new thread"  # Python's words for it
+_NO_THREAD = "can't start new thread"  # the text of Python's error
 _lock = threading.RLock()
 
 
 def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
-    """A pool of worker processes that end with this one; spawned, since forking a program with threads may hang.
+    """A pool of worker processes that end with this process. They are spawned, because a fork with threads may hang.
 
-    Workers start as tasks are submitted, which must be done within `starting_workers`. `polite` workers have a low
+    Workers start when tasks are submitted, which must be done within `starting_workers`. `polite` workers have a low
     priority, so that the window stays responsive.
     """
-    with starting_workers():  # creating the pool's locks starts a process, too
+    with starting_workers():  # creating the pool's locks starts a process as well
         return ProcessPoolExecutor(
             count, mp_context=get_context("spawn"), initializer=_begin, initargs=(polite, *watched_by())
         )
@@ -34,7 +34,7 @@ def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
 
 @contextmanager
 def starting_workers() -> Iterator[None]:
-    """Processes that this thread starts in this context ignore Ctrl+C and do not import from the current directory.
+    """In this context, processes that this thread starts ignore Ctrl+C and do not import from the current directory.
 
     Raises LogitscopeError if the system cannot start one.
     """
@@ -52,7 +52,7 @@ def starting_workers() -> Iterator[None]:
 
 
 def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
-    """End the processes of a pool, if any, after their tasks or with `now` at once, and wait until they have ended."""
+    """End the processes of a pool, after their tasks or with `now` at once, and wait until they have ended."""
     processes = list((pool._processes or {}).values())
     if now:
         for process in processes:
@@ -67,7 +67,7 @@ def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
 
 
 def _stand_somewhere() -> None:
-    """Change to the root if the working directory has been deleted, since no process can be started from there."""
+    """Change to the root folder if the working directory has been deleted, because no process can be started there."""
     try:
         Path.cwd()
     except FileNotFoundError:  # it has been deleted
@@ -76,7 +76,7 @@ def _stand_somewhere() -> None:
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """Set PYTHONSAFEPATH: a worker starts as `python -c`, which would look for modules in the current directory first.
+    """In this context PYTHONSAFEPATH is set: a worker starts as `python -c`, which would search the current directory.
 
     The variable is restored afterwards, so that other processes started by a user's script find modules as usual.
     """
@@ -93,7 +93,7 @@ def _safe_path() -> Iterator[None]:
 
 
 def _begin(polite: bool, level: str | None, crash_file: Path | None) -> None:
-    """In a worker: lower its priority if asked, and end with the parent process, even if that is killed."""
+    """In a worker: lower its priority on request, and end with the parent process, even if that is killed."""
     if polite:
         give_way()
     be_watched(level, crash_file)

@@ -47,14 +47,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer was right, and the right answer in a sentence."""
+    """Whether an answer was right, and a sentence with the right answer."""
 
     right: bool
     truth: str
 
 
 def read_question(raw: Any, where: str, heads: Heads | None = None) -> Question:
-    """The question that a table in a file describes. Raises SessionError naming what cannot be used."""
+    """The question that a table in a file describes. Raises SessionError that names the field at fault."""
     read = Reader(raw, where)
     if unknown := sorted(raw.keys() - {"ask", "nudge", NEXT, LOOK, "choices"}):
         raise SessionError(f"{where}: {unknown[0][:60]!r} is not a field of a question.")
@@ -82,7 +82,7 @@ def _choices(raw: Any, where: str, heads: Heads | None) -> tuple[Choice, ...]:
 def truth_of(question: Question, model: Model, scene: Scene) -> tuple[Callable[[int | str], bool], str]:
     """The right answer, as a predicate on answers and as a sentence.
 
-    An answer is a text (a token), a position, or the number of a choice, by the kind of the question. Raises
+    An answer is a text (a token), a position, or the index of a choice, depending on the kind of the question. Raises
     LogitscopeError if the question is about something that the model lacks.
     """
     if question.kind == NEXT:

@@ -15,9 +15,9 @@ def _texts() -> tuple[str, ...]:
 
 
 def reference_texts(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
-    """The example texts that a vocabulary can spell, as token ids: the default for means of activations.
+    """The example texts that a vocabulary can encode, as token ids: the default for means of activations.
 
-    Raises TokenizerError if it can spell none, with the reason.
+    Raises TokenizerError with the reason if it can encode none.
     """
     found: list[tuple[int, ...]] = []
     trouble: TokenizerError | None = None

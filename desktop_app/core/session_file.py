@@ -45,7 +45,7 @@ def _text(value: str) -> str:
 
 
 def load_session(path: Path) -> State:
-    """The state in a session file. Raises SessionError naming the field that cannot be used."""
+    """The state in a session file. Raises SessionError that names the field at fault."""
     if path.exists() and not path.is_file():
         raise SessionError(f"{path} is not a file; choose a session file.")
     return _state(read_json(path, limit=_LIMIT, error=SessionError), str(path))
@@ -57,7 +57,7 @@ def from_json(data: bytes, where: str) -> State:
 
 
 def read_sampling(read: Reader, where: str, otherwise: Sampling | None = None) -> Sampling:
-    """The sampling settings in a record; missing ones are taken from `otherwise`. Raises SessionError."""
+    """The sampling settings in a record; missing fields are taken from `otherwise`. Raises SessionError."""
     base = otherwise or Sampling()
     try:
         return Sampling(**{name: read.read(name, getattr(base, name), kind) for name, kind in _SAMPLING.items()})

@@ -1,4 +1,4 @@
-"""Silent neurons: their values before the activation are so far below zero that it passes almost nothing on."""
+"""Silent neurons: neurons so far below zero before the activation that almost nothing passes through it."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ _SILENT = 1e-3
 
 
 def is_silent(config: Config, pre: Array) -> Array:
-    """True where a value is negative and the activation passes less than a thousandth of it."""
+    """True where a value is negative and less than a thousandth of it passes through the activation."""
     passed = ACTIVATIONS[config.activation].compute(np.asarray(pre, np.float32))
     return np.asarray((pre < 0) & (np.abs(passed) < _SILENT * np.abs(pre)))
 
 
 def heard_limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
-    """Colour limits of `everything`, or of `heard` alone if the silent neurons would more than double the limits."""
+    """Colour limits of `everything`, or of `heard` (not silent) alone if silent neurons would more than double them."""
     whole = diverging(*everything, rule=rule)
     if not heard.size or heard.size == everything[0].size:
         return whole

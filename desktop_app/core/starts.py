@@ -1,7 +1,7 @@
-"""Whether the last start succeeded: a session that crashes the program on opening is not reopened unasked.
+"""Whether the last start succeeded, so that a session that crashes the program is not opened again without asking.
 
-A start is marked by a file, named by its process id, which is deleted once the first view is shown, or the program
-exits by itself. A file left by a process that no longer runs means that it crashed or was killed before that.
+A start is marked by a file, named by its process id, which is deleted when the first view is shown or the program exits
+normally. A file of a process that no longer runs means that it crashed or was killed before that.
 """
 
 import logging
@@ -61,7 +61,7 @@ def set_aside() -> Path | None:
 
 
 def _take_marks(folder: Path) -> bool:
-    """Delete the marks of processes that no longer run; returns whether there were any."""
+    """Delete the marks of processes that no longer run; return whether there were any."""
     found = False
     for path in folder.glob("starting-*"):
         name = _NAME.fullmatch(path.name)
@@ -69,7 +69,7 @@ def _take_marks(folder: Path) -> bool:
             if name is not None and is_gone(int(name.group(1)), path.stat().st_mtime):
                 path.unlink()
                 found = True
-        except OSError as reason:  # another start deleted it first, or there is no permission to
+        except OSError as reason:  # another start deleted it first, or permission is missing
             log.info("%s cannot be cleared: %s.", path, reason.strerror or reason)
     return found
 

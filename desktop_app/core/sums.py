@@ -21,7 +21,7 @@ def sum_of(path: Path) -> str:
 
 
 def present_sums() -> dict[str, str]:
-    """The actual sums of all files but model cards: path below the folder of models -> sum, sorted by path."""
+    """The actual sums of all files except model cards: path below the folder of models -> sum, sorted by path."""
     root = models_folder()
     files = [path for folder in bundled_models().values() for path in folder.rglob("*.*") if path.suffix != ".md"]
     return {path.relative_to(root).as_posix(): sum_of(path) for path in sorted(files)}

@@ -1,9 +1,9 @@
-"""One head of one block as a spreadsheet of formulas, one for each cell, from the residual stream to the head's result.
+"""One head of one block as a spreadsheet: one formula per cell, from the residual stream to the head's result.
 
-Inputs (residual stream, weights) are numbers; every other cell is a formula of earlier cells. The trace's own numbers
-are written as the formulas' cached values: a program that does not calculate shows those, and one that does
-recomputes them. Some sheets are transposed, as their headings say: a formula multiplies two rows, so a matrix that is
-read by columns is stored with its columns as rows.
+Inputs (residual stream, weights) are numbers; every other cell is a formula of earlier cells. The numbers of the trace
+are written as the formulas' cached values: a program that does not calculate shows those, and one that does recomputes
+them. Some sheets are transposed, as their headings say: a formula multiplies two rows, so a matrix that is read by
+columns is stored with its columns as rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 MOST_FORMULAS = 400_000
-"""The most formulas in one file: those of a head of GPT-2 small at 129 tokens."""
+"""The maximum number of formulas in one file: those of a head of GPT-2 small for 129 tokens."""
 _TOP, _LEFT = 2, 2
-"""Number of rows above the numbers of a sheet (title, column names), and of columns before them (position, token)."""
+"""The number of rows above a sheet's numbers (title, column names), and of columns before them (position, token)."""
 _A4 = 9
-_PRINTED = 40  # columns that can be read if a page is as wide as they are
+_PRINTED = 40  # the number of columns that can be read if all of them are on one page
 _SIGNED = {
     "type": "3_color_scale",
     "min_color": "#6f9fd8",
@@ -51,15 +51,15 @@ _SHADED: dict[str, dict[str, object]] = {
         "max_value": 1,
     },
 }
-"""Sheets whose cells are coloured by their numbers, and how."""
+"""Sheets whose cells are coloured by their numbers -> the kind of colour scale."""
 _FORBIDDEN = {code: "\ufffd" for code in range(32)}
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One sheet: its name, what it holds, the names of its rows and columns, its numbers, and their formulas.
+    """One sheet: its name, what it contains, the names of its rows and columns, its numbers, and their formulas.
 
-    `formula` gives the formula of the cell in a row and a column of `values`, both counted from 0; None for inputs.
+    `formula` returns the formula of the cell at a row and a column of `values`, both counted from 0; None for inputs.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Sheet:
     formula: Callable[[int, int], str] | None = None
 
     def cell(self, row: int, column: int) -> str:
-        """The reference of a cell from any sheet."""
+        """The reference to a cell from any sheet."""
         return f"'{self.name}'!{xl_rowcol_to_cell(row + _TOP, column + _LEFT)}"
 
     def row(self, row: int, count: int | None = None) -> str:
-        """The reference of a row of numbers, or of its first `count` ones."""
+        """The reference to a row of numbers, or to its first `count` numbers."""
         last = _LEFT + (self.values.shape[1] if count is None else count) - 1
         return f"'{self.name}'!{xl_range_abs(row + _TOP, _LEFT, row + _TOP, last)}"
 
@@ -101,8 +101,8 @@ class _Book:
 def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, labels: Sequence[str]) -> tuple[Sheet, ...]:
     """The sheets of one head, in the order in which they are computed.
 
-    `labels` are the tokens in display form. Raises ExportError for weights in int8, whose products use rounded
-    numbers, and for a text that needs more than MOST_FORMULAS.
+    `labels` are the tokens in display form. Raises ExportError for int8 weights, whose products use rounded numbers,
+    and for a text that needs more than MOST_FORMULAS.
     """
     config, n = trace.config, len(trace)
     if config.int8:
@@ -149,7 +149,7 @@ def _own(trace: Trace, head: int) -> slice:
 
 
 def _normed(book: _Book, trace: Trace, checkpoint: Checkpoint, layer: int, labels: Sequence[str]) -> Sheet:
-    """From the residual stream to the head's input."""
+    """Add the sheets from the residual stream to the head's input, and return the last of them."""
     block, weights, dims = f"blocks.{layer}.", checkpoint.weights, _numbered("dim", trace.config.n_embd)
     x = trace[f"{block}resid_pre"]
     resid = book.add("resid_pre", "the residual stream that the block reads", (labels, dims), x)
@@ -193,7 +193,7 @@ def _projected(
     which: tuple[int, int, int],
     labels: Sequence[str],
 ) -> Sheet:
-    """Queries (part 0), keys (1) or values (2); values are transposed, as a formula of `z` reads a column of them."""
+    """Add and return the sheet of queries (part 0), keys (1) or values (2, transposed: `z` reads columns of them)."""
     (layer, head, part), config, own = which, trace.config, _own(trace, which[1])
     letter, block = "qkv"[part], f"blocks.{layer}.attn."
     columns = slice(part * config.n_embd + own.start, part * config.n_embd + own.stop)
@@ -217,7 +217,7 @@ def _projected(
 
 
 def _pattern(book: _Book, q: Sheet, k: Sheet, trace: Trace, which: tuple[int, int], labels: Sequence[str]) -> Sheet:
-    """From queries and keys to the attention pattern. Rows are queries, columns keys."""
+    """Add the sheets from queries and keys to the pattern (rows are queries, columns keys); return the last of them."""
     (layer, head), axes, n = which, (labels, labels), len(trace)
     block, divisor = f"blocks.{layer}.attn.", trace.config.score_divisor(layer)
     scores = book.add(

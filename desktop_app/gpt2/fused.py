@@ -1,8 +1,8 @@
 """Faster operators for graphs that expose nothing in between: most compute several rows of the table in one step.
 
-They are ONNX's own LayerNormalization (opset 17) and Gelu (20), https://onnx.ai/onnx/operators: the same sums in
-another order, which read and write less memory. The mask is added as 0 or -inf, which gives the same numbers as
-choosing between score and -inf and takes half the time, since onnxruntime's Where makes two temporary copies. ONNX's
+They are ONNX's LayerNormalization (opset 17) and Gelu (20), https://onnx.ai/onnx/operators, which compute the same sums
+in another order and read and write less memory. The mask is added as 0 or -inf. That gives the same numbers as choosing
+between score and -inf, and takes half the time, because onnxruntime's Where makes two temporary copies. ONNX's
 Attention (23) and onnxruntime's GroupQueryAttention are no faster here than what they would replace; the first takes
 0.2 GB more at 1,024 tokens of GPT-2 medium.
 """
@@ -21,7 +21,7 @@ OPSET = 20
 """The first opset that has both operators."""
 
 _GELU = {"gelu_tanh": "tanh", "gelu_erf": "none"}
-"""Activation -> its name in ONNX."""
+"""Activation -> value of ONNX's attribute `approximate`."""
 
 _STEPS = ("mean", "scale", "normalized")
 
@@ -30,9 +30,9 @@ _Emit = Callable[..., None]
 
 
 def fused(table: Mapping[str, Tensor], config: Config, only: Collection[str]) -> dict[str, Tensor]:
-    """The table with these operators as formulas, wherever none of the rows that they replace is in `only` or edited.
+    """The table with these operators as formulas, where none of the rows that they replace is in `only` or edited.
 
-    A fused row reads the inputs of the first row it replaces; only its formula's `emit` may be used.
+    A fused row reads the inputs of the first row that it replaces; of its formula, only `emit` may be used.
     """
     found = dict(table)
     for name, row in table.items():
@@ -60,7 +60,7 @@ def _normalize(nodes: Nodes, _site: Site, out: str, x: str, gain: str, bias: str
 
 
 def _mask(nodes: Nodes, site: Site, out: str, scores: str) -> None:
-    added = nodes.op("Where", site.hidden, nodes.real(-np.inf), nodes.real(0.0))  # made once for all blocks
+    added = nodes.op("Where", site.hidden, nodes.real(-np.inf), nodes.real(0.0))  # computed once for all blocks
     nodes.op("Add", scores, added, out=out)
 
 

@@ -1,7 +1,7 @@
 """A checkpoint with its matrices rounded to int8, for speed: what is rounded, how, and the rounded numbers themselves.
 
-The matrix products of such a model (`Config.int8`) round both operands: in groups of 128 numbers along the axis that is
-summed over, each number is a whole multiple, from -127 to 127, of the group's largest magnitude over 127. That is what
+The matrix products of such a model (`Config.int8`) round both operands. In groups of 128 numbers along the axis that is
+summed over, each number becomes a multiple, from -127 to 127, of the group's largest magnitude over 127. This is what
 onnxruntime's MatMulNBits computes at accuracy level 4. Everything else stays float32: the embeddings, layer norms,
 biases, the products without weights (attention scores, weighted values) and the sums.
 """
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 class RoundedWeights(Mapping[str, NDArray[np.float32]]):
     """The weights of an int8 model, rounded from the float32 `source` on access; only the last two are cached.
 
-    A session multiplies by the same whole numbers (`codes`), in its own layout.
+    A session multiplies by the same integers (`codes`), in another memory layout.
     """
 
     def __init__(self, source: Mapping[str, NDArray[np.float32]], config: Config) -> None:

@@ -25,14 +25,14 @@ class Run:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """How this pass differs from the model's unedited one, as the user writes it: its edits and its mask."""
+        """How this pass differs from the model's unedited one, in the user's notation: its edits and its mask."""
         return (*map(str, self.edits), *((f"mask {self.mask}",) if self.mask != CAUSAL else ()))
 
     def reusable(self, earlier: "Run") -> int:
-        """How many positions of this pass can be reused from an earlier one; at least one is left to compute.
+        """The number of positions of this pass that can be reused from an earlier one; at least one is left to compute.
 
-        0 where weights, edits or mask differ; 0 under any mask but the causal one, where a position may depend on those
-        after it.
+        0 if weights, edits or mask differ, and under any mask except the causal one, where a position may depend on
+        later ones.
         """
         same = (self.model, self.edits, self.mask) == (earlier.model, earlier.edits, earlier.mask)
         if not same or self.mask != CAUSAL:

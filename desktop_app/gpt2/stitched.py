@@ -1,4 +1,4 @@
-"""Arrays of a pass that reuses the first positions of an earlier one, joined only when read."""
+"""Arrays of a pass that reuses the first positions of an earlier one; their pieces are joined only when read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-_MOST = 16  # pieces of one array: with more, reading it would cost more than joining them now
+_MOST = 16  # the maximum number of pieces of one array; reading more would cost more than joining them now
 
 
 class Stitched(Mapping[str, Array]):
-    """Name -> array, each given in pieces along an axis. Safe to read from several threads; arrays are read-only.
+    """Name -> array, each stored in pieces along an axis. Safe to read from several threads; arrays are read-only.
 
-    A trace of 128 tokens of GPT-2 small keeps 50 MB, of which a view shows a few hundred kilobytes: joining all of it
-    at every keystroke would take longer than the pass over the last token.
+    A trace of 128 tokens of GPT-2 small has 50 MB, of which a view shows a few hundred kilobytes: joining all of it at
+    every keystroke would take longer than the pass over the last token.
     """
 
     def __init__(self, pieces: Mapping[str, tuple[int, tuple[Array, ...]]]) -> None:
@@ -48,7 +48,7 @@ class Stitched(Mapping[str, Array]):
         return len(self._pieces)
 
     def first(self, name: str, count: int) -> tuple[Array, ...]:
-        """The first `count` rows along the array's axis, in the pieces as stored."""
+        """The first `count` rows along the array's axis, in the pieces in which they are stored."""
         axis, parts = self._pieces[name]
         found: list[Array] = []
         for part in parts:

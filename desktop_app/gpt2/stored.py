@@ -1,9 +1,9 @@
-"""The tensors of a checkpoint folder, under GPT-2's own names, whichever program saved them.
+"""The tensors of a checkpoint folder under GPT-2's names, whichever program saved them.
 
-Hugging Face's names are used unchanged. Prefixes from the module that held the model when it was saved (`transformer.`,
-and `_orig_mod.` after torch.compile) are removed, and mask buffers, which hold no parameters, are left out; so the
-tensors of nanoGPT and minGPT, which store their matrices transposed (Linear), are read too. Value, reward and
-classification heads are separated out, and names of other formats are recognised and reported.
+Hugging Face's names are used unchanged. Prefixes from the module that contained the model when it was saved
+(`transformer.`, and `_orig_mod.` after torch.compile) are removed, and mask buffers, which are not parameters, are left
+out. So the tensors of nanoGPT and minGPT, which store their matrices transposed (Linear), can be read, too. Value,
+reward and classification heads are separated, and names of other formats are recognised and reported.
 """
 
 import re
@@ -17,11 +17,11 @@ from desktop_app.gpt2.jsonfile import read_json
 from desktop_app.gpt2.safetensors_file import SafetensorsFile
 
 INDEX = "model.safetensors.index.json"
-"""The file that says which of several files holds which tensor."""
+"""The file that says in which of several files each tensor is."""
 
 _INDEX_LIMIT = 8 << 20
 _PREFIX = re.compile(r"^(_orig_mod\.)?(module\.)?(transformer\.)?")
-# Causal masks that old checkpoints contain; they hold no parameters.
+# Causal masks in old checkpoints; they are not parameters.
 _BUFFER = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 # Names that show that the weights are in another format: which format, and what to do.
 _FOREIGN = (
@@ -60,7 +60,7 @@ _HEADS = {
 _TIED = ("wte.weight", "lm_head.weight")
 
 StoredTensors = dict[str, tuple[SafetensorsFile, str]]
-"""GPT-2's own name -> the file, and the tensor's name in it."""
+"""GPT-2's name -> the file, and the tensor's name in that file."""
 
 
 def open_files(folder: Path) -> Iterator[SafetensorsFile]:
@@ -110,9 +110,9 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
 
 
 def by_own_name(files: Iterable[SafetensorsFile], folder: Path) -> StoredTensors:
-    """Every tensor of `files` by GPT-2's own name for it, mask buffers left out.
+    """Every tensor of `files` by GPT-2's name for it, without mask buffers.
 
-    Raises ModelError for a duplicate name, for no tensors at all, and for weights in another format.
+    Raises ModelError for a duplicate name, if there are no tensors, and for weights in another format.
     """
     stored: StoredTensors = {}
     for file in files:
@@ -138,7 +138,7 @@ def take_heads(stored: StoredTensors) -> dict[str, str]:
 
 
 def _is_spare(full_name: str) -> bool:
-    """Whether a model can do without the tensor, going by its name: a buffer, or one of a tied pair."""
+    """Whether a model does not need the tensor, judging by its name: a buffer, or one of a tied pair."""
     name = _PREFIX.sub("", full_name)
     return name in _TIED or _BUFFER.fullmatch(name) is not None
 

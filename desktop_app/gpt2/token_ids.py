@@ -9,7 +9,7 @@ MAX_IDS_CHARS = 2**20
 
 
 def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
-    """Reads token ids as the user writes them, `464,3797` (spaces and square brackets allowed).
+    """The ids in a text as the user writes them, `464,3797` (spaces and square brackets are allowed).
 
     Raises:
         TokenizerError: no ids, something that is not an id, or an id that `check_ids` refuses.
@@ -32,11 +32,7 @@ def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
 
 
 def check_ids(ids: Sequence[int], vocab_size: int) -> None:
-    """Checks that every id has a row in an embedding of `vocab_size` rows.
-
-    Raises:
-        TokenizerError: names the first id that has none.
-    """
+    """Raise TokenizerError, which names the first id without a row, unless all have one of `vocab_size` rows."""
     for position, number in enumerate(ids):
         if not 0 <= number < vocab_size:
             raise TokenizerError(outside_vocabulary(number, vocab_size, f" at position {position}"))

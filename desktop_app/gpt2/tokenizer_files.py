@@ -11,7 +11,7 @@ from desktop_app.gpt2.jsonfile import parse_json
 MAX_FILE_BYTES = 32 * 2**20  # GPT-2's tokenizer.json has 3.5 MB, large multilingual ones about 20
 MAX_ID = 2**24
 MAX_TOKEN_CHARS = 1024
-MAX_ADDED = 50_000  # real tokenizers have a few thousand at most
+MAX_ADDED = 50_000  # real tokenizers have at most a few thousand
 
 
 def read_text(path: Path) -> str:
@@ -28,27 +28,27 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def as_object(path: Path, what: str, value: object) -> dict[str, Any]:
-    """`value` if it is a JSON object. Raises TokenizerError, in which it is called `what`."""
+    """`value` if it is a JSON object. Raises TokenizerError, which calls it `what`."""
     if not isinstance(value, dict):
         raise TokenizerError(f"{path}: {what} is not a JSON object.")
     return value
 
 
 def as_list(path: Path, what: str, value: object) -> list[Any]:
-    """`value` if it is a JSON list. Raises TokenizerError, in which it is called `what`."""
+    """`value` if it is a JSON list. Raises TokenizerError, which calls it `what`."""
     if not isinstance(value, list):
         raise TokenizerError(f"{path}: {what} is not a JSON list.")
     return value
 
 
 def check_count(path: Path, entries: Sized) -> None:
-    """Raise TokenizerError for more added tokens than real tokenizers have, before time is spent on them."""
+    """Raise TokenizerError, before time is spent on them, for more added tokens than real tokenizers have."""
     if len(entries) > MAX_ADDED:
         raise TokenizerError(f"{path} adds {len(entries):,} tokens; no GPT-2 tokenizer adds more than {MAX_ADDED:,}.")
 
 
 def as_flag(path: Path, what: str, value: object) -> bool:
-    """`value` if it is true or false; null is false. Raises TokenizerError, in which it is called `what`."""
+    """`value` if it is true or false; null is false. Raises TokenizerError, which calls it `what`."""
     if value is not None and not isinstance(value, bool):
         raise TokenizerError(f"{path}: {what} is {short(value)}; it must be true or false.")
     return bool(value)

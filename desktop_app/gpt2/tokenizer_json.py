@@ -1,4 +1,4 @@
-"""The parts of a tokenizer.json that decide how text is tokenized: reads them, and refuses unsupported ones by name."""
+"""The parts of a tokenizer.json that determine how text is tokenized; unsupported parts are refused by name."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Rules:
     """How a tokenizer.json treats a text.
 
     `prefix_space` says whether a space is put in front; `normalizers` change the text before it is tokenized, in this
-    order; `leading` are the texts of tokens put in front of it.
+    order; `leading` are the texts of the tokens put in front of it.
     """
 
     prefix_space: bool = False
@@ -34,10 +34,10 @@ class Rules:
 def read_rules(path: Path, document: Mapping[str, Any]) -> Rules:
     """The rules in `document`, which is the tokenizer.json at `path`.
 
-    Ignored, since they change no id: truncation and padding (left to the application), the decoder, and unk_token,
-    fuse_unk and byte_fallback (text that cannot be encoded is refused instead). Sequences may be nested freely.
+    Parts that do not change ids are ignored: truncation and padding (left to the application), the decoder, and
+    unk_token, fuse_unk and byte_fallback (text that cannot be encoded is refused instead). Sequences may be nested.
 
-    Raises TokenizerError naming any part that would give other ids than GPT-2's byte-level BPE.
+    Raises TokenizerError that names any part that would give other ids than GPT-2's byte-level BPE.
     """
     model = document.get("model")
     if isinstance(model, dict):  # otherwise the caller reports it

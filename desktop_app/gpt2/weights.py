@@ -22,7 +22,7 @@ class WeightSpec:
     matrix: bool = False
 
     def is_absent(self, config: Config) -> bool:
-        """Whether a model of this config lacks the weight, as nanoGPT may lack biases; it then counts as zeros."""
+        """Whether a model with this config lacks the weight, as nanoGPT may lack biases; it then counts as zeros."""
         return not config.bias and self.stored.endswith(".bias")
 
     def is_tied(self, config: Config) -> bool:
@@ -60,7 +60,7 @@ WEIGHTS: tuple[WeightSpec, ...] = (
     WeightSpec(_B + "mlp.b_out", _H + "mlp.c_proj.bias", ("d_model",), Phrase("{1}, bias", _DOWN)),
     WeightSpec("ln_final.w", "ln_f.weight", ("d_model",), Phrase("{1}, gain", _LAST)),
     WeightSpec("ln_final.b", "ln_f.bias", ("d_model",), Phrase("{1}, bias", _LAST)),
-    # [d_vocab, d_model], as stored; the embedding itself where the head is tied.
+    # [d_vocab, d_model], as stored; the embedding itself if the head is tied.
     WeightSpec(UNEMBEDDING, "lm_head.weight", ("d_vocab", "d_model"), Phrase("unembedding")),
 )
 
@@ -84,12 +84,12 @@ def all_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
 
 
 def unembedding_name(config: Config) -> str:
-    """The weight that gives the logits: the embedding itself where the head is tied."""
+    """The name of the weight from which logits are computed: the embedding's if the head is tied."""
     return WEIGHTS[0].name if config.tie_word_embeddings else UNEMBEDDING
 
 
 def summed_axis(name: str) -> int:
-    """The axis of a matrix that a product sums over: d_model of the unembedding, the first of the others."""
+    """The axis of a matrix over which a product sums: d_model of the unembedding, the first axis of the others."""
     return 1 if name == UNEMBEDDING else 0
 
 
@@ -99,7 +99,7 @@ def matrices(config: Config) -> dict[str, tuple[int, ...]]:
 
 
 def own_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
-    """Those of `all_weights` that have parameters: no absent biases, and no tied unembedding."""
+    """The weights that have parameters: without absent biases and tied unembeddings."""
     for name, stored, spec in all_weights(config):
         if not spec.is_absent(config) and not spec.is_tied(config):
             yield name, stored, spec

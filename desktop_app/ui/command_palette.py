@@ -1,4 +1,4 @@
-"""A list that narrows as you type, and the palette of all commands."""
+"""A list that is filtered while the user types, and the palette of all commands."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,7 +10,7 @@ _PLACE = "place:"
 
 
 class Chooser(QDialog):
-    """A dialog whose list narrows while the user types; emits the id of the chosen row."""
+    """A dialog whose list is filtered while the user types; emits the id of the chosen row."""
 
     chosen = Signal(str)
 
@@ -93,7 +93,7 @@ class CommandPalette(Chooser):
         places: Sequence[tuple[str, Callable[[], object]]] = (),
         tokens: Callable[[str], Sequence[tuple[str, Callable[[], object]]]] | None = None,
     ) -> None:
-        """`places` pairs words with the callable that goes there; `tokens` finds those spelled like the typed text."""
+        """`places` pairs words with a function that goes there; `tokens` finds tokens with the typed text."""
         self._tokens, self._go, self._found = tokens, [go for _, go in places], 0
 
         def words(action: QAction) -> str:
@@ -117,7 +117,7 @@ class CommandPalette(Chooser):
             self._go.append(go)
         super()._narrow(text)
         for n in range(self.list.count() - self._found, self.list.count()):
-            self.list.item(n).setHidden(False)  # matched by their spelling, not by the row's words
+            self.list.item(n).setHidden(False)  # matched by the token's text, not by the words in the row
             if self.list.currentItem() is None or self.list.currentItem().isHidden():
                 self.list.setCurrentRow(n)
         self._show_none()

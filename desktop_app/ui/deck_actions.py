@@ -1,4 +1,4 @@
-"""Exports the walk as a deck: worker processes of lower priority draw it while the user goes on typing."""
+"""Exports the walk as a deck: worker processes of lower priority draw it while the user can go on working."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,7 +20,7 @@ from desktop_app.ui.lanes import Lane
 
 
 class DeckLane(Lane):
-    """Makes one deck at a time; answers with the order once its file is written."""
+    """Makes one deck at a time. The answer is the order, when its file is written."""
 
     progress = Signal(int, int, str)
 
@@ -37,7 +37,7 @@ class DeckLane(Lane):
             if not order.items:
                 walk = list(Lecture(scene, model, order.language).slides(captions=order.captions))
                 count = len(walk)
-            # One core is left for the window, which remains in use.
+            # One core is left free for the window.
             jobs = max(1, usable_cores() - 1)
             make_deck(walk, count, ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop, polite=True)
             return order

@@ -47,7 +47,7 @@ _FILMS = ("gif", "webp", "mp4")
 
 @dataclass(frozen=True)
 class DeckOrder:
-    """The choices made in the dialog; without items it is a lecture, whose slides depend on the pass."""
+    """The choices made in the dialog. Without items it is a lecture, whose slides depend on the pass."""
 
     items: tuple[Item, ...]
     wish: Wish
@@ -245,7 +245,7 @@ class DeckDialog(QDialog):
         self._say("Putting the file together …" if what == "writing" else f"Drawn {done} of {count}.")
 
     def fail(self, words: str) -> None:
-        """Show that the deck failed; everything can be chosen again."""
+        """Show that the deck failed; choices can be changed again."""
         self._run(False)
         self._say(words)
 
@@ -265,7 +265,7 @@ class DeckDialog(QDialog):
             self._show_choice()
 
     def reject(self) -> None:
-        """Stop a running export and stay open for another choice; close if nothing runs."""
+        """Stop a running export and stay open for another choice; if nothing is running, close."""
         if self.running:
             self.stopped.emit()
             self.fail("Stopped; nothing was written.")

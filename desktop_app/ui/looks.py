@@ -1,4 +1,4 @@
-"""A theme for Qt: an explicit palette and one style sheet (style hints do nothing on some platforms)."""
+"""A theme for Qt: an explicit palette and one style sheet, because style hints have no effect on some platforms."""
 
 from PySide6.QtGui import QColor, QPalette
 

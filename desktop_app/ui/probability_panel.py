@@ -26,7 +26,7 @@ from desktop_app.ui.sampling_controls import SamplingControls, sampling_words
 
 
 class ProbabilityPanel(QWidget):
-    """Shows the distribution after one position. Emits requests; the window carries them out."""
+    """Shows the distribution after one position. Emits requests, which the window executes."""
 
     command = Signal(str)
     run_asked = Signal(int)
@@ -136,7 +136,7 @@ class ProbabilityPanel(QWidget):
         self.settings.setVisible(not on)
 
     def wanted_height(self, rows: int) -> int:
-        """The height in which that many bars and the two separator lines fit."""
+        """The height in which this number of bars and the two dividing lines fit."""
         bars = round((22 * rows + 38) * self._scale)
         return self.minimumSizeHint().height() - self.bars.minimumSizeHint().height() + bars
 
@@ -146,7 +146,7 @@ class ProbabilityPanel(QWidget):
         """Show the distribution at the scene's position."""
         self._scene, self._theme, self._scale = scene, theme, scale
         self.show_running(has_room=has_room, running=running)
-        # Going from step to step changes nothing in this panel.
+        # Going from step to step does not change this panel.
         made_of = (chances_key(scene), theme, scale, self.bars.rows_that_fit(), hidden)
         if made_of == self._made_of:
             return
@@ -168,7 +168,7 @@ class ProbabilityPanel(QWidget):
         self._show_found()
 
     def _bars_panel(self, scene: Scene) -> BarsPanel:
-        """As many bars as fit completely; the separator lines take the space of one more."""
+        """As many bars as fit completely; the dividing lines take the space of one more."""
         rows = self.bars.rows_that_fit()
         panel = bars_panel(scene, rows)
         return panel if rows <= LEAST_ROWS or self.bars.fits(panel) else bars_panel(scene, rows - 1)
@@ -186,7 +186,7 @@ class ProbabilityPanel(QWidget):
         going.hide()
 
     def show_nothing(self, sampling: Sampling, vocabulary: int, theme: Theme, scale: float) -> None:
-        """Show that there is no distribution, with the settings as they are."""
+        """Show that there is no distribution, with the current settings."""
         self._scene, self._theme, self._scale = None, theme, scale
         self._made_of = None
         self.heading.setText("Next token")
@@ -201,7 +201,7 @@ class ProbabilityPanel(QWidget):
         self._show_found()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Leave Ctrl+E and, while nothing is typed, undo to the window: the field would take both."""
+        """Leave Ctrl+E and, while nothing is typed, undo to the window; otherwise the field would use both."""
         if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
             return super().eventFilter(watched, event)
         undoes = event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo)
@@ -212,7 +212,7 @@ class ProbabilityPanel(QWidget):
         return super().eventFilter(watched, event)
 
     def set_scale(self, scale: float) -> None:
-        """Fit fields of fixed width to a type size."""
+        """Adjust fields of fixed width to a type size."""
         self.controls.set_scale(scale)
         self.count.setFixedWidth(round(48 * scale))
 
@@ -241,10 +241,10 @@ class ProbabilityPanel(QWidget):
                 forms.append(f"{lead} “{'… ' if first else ''}{before}”")
         layout = self.layout()
         if layout is not None:
-            layout.activate()  # otherwise the label still has its old width
+            layout.activate()  # until then the label has its old width
         room = self.heading.width()
         metrics = self.heading.fontMetrics()
-        # First show fewer preceding tokens, then fewer words; only a single token that fills all the room is elided.
+        # Preceding tokens are left out first, then words; only a single token that fills the space is elided.
         words = next((form for form in forms if metrics.horizontalAdvance(form) <= room), forms[-1])
         self.heading.setText(metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, max(room, 60)))
         self.heading.setToolTip(forms[0])

@@ -9,12 +9,12 @@ from desktop_app.ui.side_tabs import SideTabs
 
 _BARS = 8
 _WORDS = 158
-"""Pixels at the default type size: five lines, a formula of two, and the names of the tabs."""
+"""Pixels at the default type size: five lines, a formula of two lines, and the names of the tabs."""
 _MOST_WORDS = 230
 
 
 class SidePane(QSplitter):
-    """Divides its height automatically until its handle is moved."""
+    """Divides its height automatically until the user moves its handle."""
 
     def __init__(self, probabilities: ProbabilityPanel, tabs: SideTabs) -> None:
         super().__init__(Qt.Orientation.Vertical)
@@ -35,7 +35,7 @@ class SidePane(QSplitter):
         self._moved = True
 
     def share(self, scale: float) -> None:
-        """Give the bars room for eight and the words the rest, if that leaves enough for both."""
+        """Give the bars space for eight bars and the words the rest, if that is enough for them."""
         self._scale = scale
         if self._moved or self.words.isHidden():
             return

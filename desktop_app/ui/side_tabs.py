@@ -11,7 +11,7 @@ from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 
 _CLOSE = "margin-top: 6px; margin-bottom: 6px"
-_KEPT = 64  # laid-out pages; on some steps their layout takes most of the time
+_KEPT = 64  # number of pages whose layout is cached, because on some steps it takes most of the time
 
 
 class SideTabs(QTabWidget):

@@ -1,7 +1,7 @@
 """A scripted user, for `logitscope --smoke FILE.svg`: waits for a pass, types, steps, exports a figure, quits.
 
-It tests an installed program on the machine and screen where it will run. It prints "ready" when the first pass
-has been drawn, and one line for each thing done after that.
+It tests an installed program on the machine and screen where it will run. It prints "ready" when the first pass has
+been drawn, and then one line for each action.
 """
 
 import logging
@@ -24,7 +24,7 @@ _PATIENCE_MS = 120_000
 
 
 class Smoke(QObject):
-    """Runs a list of actions on the window, each as soon as what it waits for is ready."""
+    """Performs a list of actions on the window, each as soon as what it waits for is ready."""
 
     def __init__(self, window: Window, out: Path) -> None:
         super().__init__(window)
@@ -54,7 +54,7 @@ class Smoke(QObject):
             self._deeds.pop(0)[1]()
 
     def _drawn(self) -> bool:
-        """Whether the pass over the prompt is done; it is drawn at once, so that it is also on the screen."""
+        """Whether the pass over the prompt is done; if so, it is drawn at once, so that it is on the screen, too."""
         controller = self._window.controller
         if controller.scene is None or controller.pending or controller.loads.busy:
             return False
@@ -67,7 +67,7 @@ class Smoke(QObject):
         return self._drawn() and scene is not None and scene.state.text == _PROMPT
 
     def _walk(self) -> None:
-        """Leave the sheet, step through the whole pass and stop at an attention grid."""
+        """Leave the sheet, step through the whole pass, and stop at an attention grid."""
         controller = self._window.controller
         controller.set(at_workspace(controller.state, WALK))
         self._window.do("first")

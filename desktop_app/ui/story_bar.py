@@ -1,4 +1,4 @@
-"""The bar of the story being told: its stop's sentences, a question, and buttons to go on and back."""
+"""The bar of the story that is told: the current stop's sentences, a question, and buttons to go on and back."""
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import (
@@ -18,7 +18,7 @@ from desktop_app.ui.buttons import push, tool
 
 
 class StoryBar(QWidget):
-    """Lies under the view without covering it. Emits `command` for a pressed button, `answered` for an answer."""
+    """Lies under the view and does not cover it. Emits `command` for a pressed button, `answered` for an answer."""
 
     command = Signal(str)
     answered = Signal(object)  # a token's text, or the index of a choice
@@ -65,7 +65,7 @@ class StoryBar(QWidget):
         self.hide()
 
     def show_stop(self, story: Story, number: int, *, here: bool, asking: bool) -> None:
-        """Show a stop by its number; `here` says whether the screen shows that stop.
+        """Show a stop by its index; `here` says whether the screen shows that stop.
 
         While it is `asking` a question, the stop's words are hidden.
         """
@@ -80,7 +80,7 @@ class StoryBar(QWidget):
         self.show()
 
     def show_question(self, question: Question | None, verdict: str, *, done: bool) -> None:
-        """Ask a question, or none. `verdict` is the reply to the answers so far; `done` ends the question."""
+        """Ask a question, or none. `verdict` is the reply to the answers so far; `done` says that it is answered."""
         asking = question is not None and not done
         how = " Click a token of the text above." if question is not None and asking and question.kind == LOOK else ""
         self.ask.setText("" if question is None else question.ask + how)

@@ -24,7 +24,7 @@ _FIELDS = (("say", "Sentence", 3), ("look_for", "Look for", 2), ("notes", "Notes
 
 
 class StoryDialog(QDialog):
-    """Edits a copy of a story; emits `kept` with the story to save, `shown` with the number of a stop to go to."""
+    """Edits a copy of a story; emits `kept` with the story to save, and `shown` with the index of a stop to show."""
 
     kept = Signal(object)
     shown = Signal(object, int)
@@ -128,7 +128,7 @@ class StoryDialog(QDialog):
         self.stops.item(row).setText(f"{row + 1}  {changed.title}")
 
     def add(self) -> None:
-        """Add what the window shows after the selected stop."""
+        """Add a stop with what the window shows, after the selected stop."""
         row = self.stops.currentRow()
         self.story = replace(
             self.story, stops=(*self.story.stops[: row + 1], self._stop_here(), *self.story.stops[row + 1 :])

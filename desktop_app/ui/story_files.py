@@ -1,4 +1,4 @@
-"""Opens stories from files, and builds them from what the window shows."""
+"""Opens stories from files, and creates stories from what the window shows."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _FILES = f"Stories (*{SUFFIX} *.toml)"
 
 
 class StoryFiles(QObject):
-    """Asks for files without ever blocking the window, and reports the outcome."""
+    """Asks for files without blocking the window, and reports the outcome."""
 
     said = Signal(str)
 
@@ -25,7 +25,7 @@ class StoryFiles(QObject):
         self._controller, self._telling, self._window = controller, telling, window
 
     def ask_open(self) -> None:
-        """Choose a story file and tell it from its first stop on."""
+        """Ask for a story file, and tell the story from its first stop."""
         dialog = QFileDialog(self._window, "Open story", str(Path.home()), f"{_FILES};;All files (*)")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -33,7 +33,7 @@ class StoryFiles(QObject):
         dialog.open()
 
     def open(self, path: Path) -> None:
-        """Tell the story in a file; if it cannot be used, the display stays as it is."""
+        """Tell the story in a file; if it cannot be used, the display does not change."""
         try:
             story = load_story(path)
         except LogitscopeError as reason:
@@ -43,12 +43,12 @@ class StoryFiles(QObject):
         self._telling.begin(story)
 
     def shown(self) -> Stop:
-        """What the window shows, as a stop without words yet."""
+        """A stop for what the window shows, without words."""
         state, step = self._controller.state, self._controller.step
         return stop_of(state, step.text.name if step is not None else "A stop")
 
     def edit(self, *, add: bool = False) -> None:
-        """Edit a copy of the story being told, or start one with what is shown."""
+        """Edit a copy of the story that is told, or create one from what is shown."""
         story = self._telling.story or Story("My story", (self.shown(),), Path(), "")
         dialog = StoryDialog(story, self.shown, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -60,7 +60,7 @@ class StoryFiles(QObject):
         dialog.open()
 
     def add_shown(self) -> None:
-        """Add what is shown to the story being told, or start one."""
+        """Add what is shown to the story that is told, or create a story from it."""
         self.edit(add=True)
 
     def _ask_save(self, dialog: StoryDialog, story: Story) -> None:

@@ -11,7 +11,7 @@ _SHOWN = 60
 
 
 class TokenChooser(Chooser):
-    """Lists the likeliest tokens, or those that match the typed text; emits the id of the chosen one."""
+    """Lists the likeliest tokens, or those that match the typed text; emits the id of the chosen token."""
 
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
         self._scene = scene

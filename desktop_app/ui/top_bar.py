@@ -1,4 +1,4 @@
-"""The bar at the top: the prompt between buttons, or in a separate row if these leave it too little room."""
+"""The bar at the top: the prompt between buttons, or in a row of its own if they leave too little space."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _GAP = 8
 
 
 class TopBar(QWidget):
-    """Only lays out the widgets it is given."""
+    """Lays out widgets that it is given."""
 
     def __init__(self, before: Sequence[QWidget], prompt: QWidget, after: Sequence[QWidget]) -> None:
         super().__init__()
@@ -27,16 +27,16 @@ class TopBar(QWidget):
         self._own_row = False
         self._folding = after[1:4]
         self._grid.addWidget(prompt, 0, self._column)
-        # Tab goes from the prompt to what is used next; the buttons follow in their order on the bar.
+        # Tab goes from the prompt to the widget that is used next; the buttons follow in their order on the bar.
         for one, next_ in zip(self._buttons, self._buttons[1:], strict=False):
             QWidget.setTabOrder(one, next_)
 
     def set_tight(self, tight: bool) -> None:
-        """Leave less room above and below."""
+        """Reduce the margins above and below."""
         self._grid.setContentsMargins(16, 4 if tight else 8, 16, 4 if tight else 8)
 
     def fold(self, narrow: bool) -> None:
-        """In a narrow window, hide the buttons of commands that have a key and a menu entry."""
+        """In a narrow window, hide the buttons of commands that also have a shortcut and a menu entry."""
         for button in self._folding:
             button.setVisible(not narrow)
 

@@ -1,4 +1,4 @@
-"""A line of places to click, drag along or step through with keys: the base class of the bars at the bottom."""
+"""A line of places to click, drag along or step through by keys: the base class of the bars at the bottom."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from desktop_app.ui import fonts
 from desktop_app.ui.painting import draw_marks
 
 Label = tuple[float, str, str, bool]
-"""Left edge, words, colour, and whether they are bold."""
+"""(left edge, words, colour, whether they are bold)"""
 
 
 class Ways(NamedTuple):
-    """The commands by which keys move along a track; "" for none. Without a `far` command, Shift changes nothing."""
+    """The commands by which keys move along a track; "" for none. Without a `far` command, Shift has no effect."""
 
     previous: str
     next: str
@@ -35,13 +35,13 @@ _KEYS: dict[Qt.Key, tuple[str, str]] = {
     Qt.Key.Key_End: ("last", ""),
     Qt.Key.Key_Space: ("play", ""),
 }
-"""Key -> the way that it goes, and with Shift."""
+"""Key -> direction of movement, and direction with Shift."""
 
 
 class Track(QWidget):
-    """Emits the number of the place that is clicked or dragged to, and the command of a key.
+    """Emits the index of the place that is clicked or dragged to, and the command of a key.
 
-    A subclass draws it and says which place is at a point.
+    A subclass draws the track and says which place is at a point.
     """
 
     chosen = Signal(int)
@@ -56,7 +56,7 @@ class Track(QWidget):
         self._scale = 1.0
 
     def place_at(self, x: float) -> int | None:
-        """The number of the place at a point of the track; None while there is none."""
+        """The index of the place at a point of the track; None if there is none."""
         raise NotImplementedError
 
     def draw(self, page: Page) -> None:
@@ -76,7 +76,7 @@ class Track(QWidget):
         painter.end()
 
     def write_apart(self, page: Page, labels: Iterable[Label], y: float, gap: float) -> None:
-        """Write labels in order of importance; one that would come nearer than `gap` to another is left out."""
+        """Write labels in order of importance; a label that would be closer than `gap` to another is left out."""
         taken: list[tuple[float, float]] = []
         for left, words, colour, bold in labels:
             wide = page.width(words, size=10)

@@ -1,4 +1,4 @@
-"""The slider over a training run: snapshots, curves measured during it, and a mark to drag along them."""
+"""The slider over a training run: snapshots, curves measured during it, and a mark that can be dragged."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def along(training: Training, steps: Array) -> Array:
 
 
 def _here(training: Training, number: int | None) -> str:
-    """Which of the snapshots is open, in words."""
+    """Words for the snapshot that is open."""
     return "the trained model, not a snapshot" if number is None else after_steps(training.steps[number])
 
 
@@ -39,7 +39,7 @@ _WAYS = Ways("snapshot_previous", "snapshot_next", "snapshot_first", "snapshot_l
 
 
 class SnapshotTrack(Track):
-    """Draws a line over the snapshots for each of the first curves (scaled to its own range), ticks, and the mark."""
+    """Draws ticks and the mark, and over the snapshots a line for each of the first curves, scaled to its own range."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(_WAYS, parent)
@@ -64,7 +64,7 @@ class SnapshotTrack(Track):
         return found
 
     def number_at(self, x: float) -> int:
-        """The number of the snapshot nearest to `x` on the widget."""
+        """The index of the snapshot nearest to `x` on the widget."""
         assert self._training is not None
         return int(np.abs(self._x(np.arange(len(self._training.steps))) - x).argmin())
 
@@ -99,7 +99,7 @@ class SnapshotTrack(Track):
         page.path(x, y, self._theme.hues[hue], page.u(1.6))
 
     def _names(self, page: Page, every: Array, y: float) -> None:
-        """Draw steps under the ticks: the shown one's, the ends', and the others' if there is room."""
+        """Write steps under the ticks: the open snapshot's, then those at the ends, then others that fit."""
         assert self._training is not None
         labels: list[Label] = []
         own = () if self._number is None else (self._number,)

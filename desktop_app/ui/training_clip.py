@@ -1,4 +1,4 @@
-"""Exports a training run: what is shown at every snapshot as a clip, or at three of them as a figure."""
+"""Exports a training run: the current view at every snapshot as a clip, or at three snapshots as a figure."""
 
 from pathlib import Path
 
@@ -16,26 +16,26 @@ from desktop_app.ui.clip_lane import FILES, ClipLane
 from desktop_app.ui.controller import Controller
 
 SECONDS = 0.5
-"""How long a clip shows each snapshot."""
+"""The seconds for which a clip shows each snapshot."""
 
 
 class TrainingClip(QObject):
     """Asks for a file and writes it in the background with separately opened models; the window stays usable."""
 
-    said = Signal(str, bool)  # a sentence, and whether it stays
+    said = Signal(str, bool)  # a sentence, and whether it stays until it is replaced
 
     def __init__(self, controller: Controller, window: QWidget) -> None:
         super().__init__(window)
         self._controller, self._window = controller, window
         self.theme, self.folder = "light", ""
-        self._name = ""  # of the file that is being written
+        self._name = ""  # the name of the file that is being written
         self.lane = ClipLane("training clip", self)
         self.lane.answered.connect(self._done)
         self.lane.failed.connect(self._fail)
         self.lane.progressed.connect(self._tell)
 
     def ask(self, training: Training, number: int | None) -> None:
-        """Choose a file, and write what is shown now at the snapshots; `number` is the open one's."""
+        """Ask for a file, and write the current view at the snapshots to it; `number` is the index of the open one."""
         scene, step = self._controller.scene, self._controller.step
         if scene is None or step is None:
             return
@@ -69,7 +69,7 @@ class TrainingClip(QObject):
         self.said.emit(f"Drawing {out.name} …", True)
 
     def stop(self) -> None:
-        """Cancel the file that is being written."""
+        """Stop writing the file."""
         if self._name:
             self.lane.cancel()
             self.said.emit(f"{self._name} was not written.", False)

@@ -1,4 +1,4 @@
-"""The training run that the open model is a snapshot of: moving along it, playing it, preloading neighbours."""
+"""The training run of which the open model is a snapshot: moving along it, playing it, loading ahead."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ _AHEAD = (1, -1, 2, -2)
 
 
 class TrainingDesk(QObject):
-    """Holds the training of the open model; going to a snapshot opens another model with the same text."""
+    """Holds the training of the open model. Going to a snapshot opens another model with the same text."""
 
     changed = Signal()
 
@@ -47,12 +47,12 @@ class TrainingDesk(QObject):
 
     @property
     def number(self) -> int | None:
-        """The number of the snapshot that is open or being opened; None if the open model is not one of them."""
+        """The index of the snapshot that is open or being opened; None if the open model is not one of them."""
         return self._number
 
     @property
     def _place(self) -> int:
-        """The number of the snapshot; that after the last if the open model is not one of them."""
+        """The index of the snapshot; if the open model is not one of them, the number of snapshots."""
         after = 0 if self.training is None else len(self.training.snapshots)
         return after if self._number is None else self._number
 
@@ -62,7 +62,7 @@ class TrainingDesk(QObject):
         return self._going is not None
 
     def go_to(self, number: int) -> None:
-        """Open a snapshot by its number, clamped to those that exist; nothing else of the state changes."""
+        """Open a snapshot by its index, limited to existing ones; the rest of the state does not change."""
         if self.training is None:
             return
         number = min(max(number, 0), len(self.training.snapshots) - 1)
@@ -72,18 +72,18 @@ class TrainingDesk(QObject):
         self._controller.set(replace(self._controller.state, model=str(folder)), ("snapshot",))
 
     def go_by(self, by: int) -> None:
-        """Go on, or back, by `by` snapshots, but not past the last; a model that is none of them comes after it."""
+        """Go on, or back, by `by` snapshots, but not past the last; a model that is none of them counts as after it."""
         if self.training is not None and self._place + by < len(self.training.snapshots):
             self.go_to(self._place + by)
 
     def put_beside(self) -> None:
-        """Put the previous snapshot beside the open one for comparison, or the next one beside the first."""
+        """Open the previous snapshot for comparison with the open one; for the first snapshot, open the next."""
         if self.training is not None:
             other = self.training.snapshots[self._place - 1 if self._place else 1].folder
             self._controller.set(beside_model(self._controller.state, str(other)))
 
     def ask_export(self) -> None:
-        """Choose a file, and write what is shown now at every snapshot to it."""
+        """Ask for a file, and write the current view at every snapshot to it."""
         if self.training is not None:
             self.clip.ask(self.training, self.number)
 
@@ -91,7 +91,7 @@ class TrainingDesk(QObject):
 
     @property
     def playing(self) -> bool:
-        """Whether snapshots advance by themselves."""
+        """Whether snapshots advance automatically."""
         return self._timer.isActive()
 
     def set_playing(self, on: bool) -> None:
@@ -108,12 +108,12 @@ class TrainingDesk(QObject):
         if self.training is None or self._place >= len(self.training.snapshots) - 1:
             self.set_playing(False)
         elif not self.moving and self._shown == self.training.snapshots[self._place].folder:
-            self.go_by(1)  # only once the current one has been shown
+            self.go_by(1)  # only after the current one has been shown
 
     # Following the model
 
     def look_again(self) -> None:
-        """Look for snapshots of the open model again: a download may have brought one."""
+        """Search again for snapshots of the open model, because a download may have added one."""
         model = self._controller.model
         if model is not None and not self.moving:
             self._on_model(model)
@@ -137,7 +137,7 @@ class TrainingDesk(QObject):
         self.changed.emit()
 
     def _open_ahead(self, model: Model, training: Training) -> None:
-        """Open the neighbours of the open snapshot, those in the direction of travel first, while memory allows."""
+        """Open the neighbours of the open snapshot, those in the direction of movement first, while memory allows."""
         shelf, int8 = self._controller.loads.shelf, model.config.int8
         numbers = [self._place + self._way * by for by in _AHEAD]
         folders = [training.snapshots[n].folder for n in numbers if 0 <= n < len(training.snapshots)]
@@ -149,7 +149,7 @@ class TrainingDesk(QObject):
                     break
                 if shelf.find(folder, int8=int8) is None:
                     shelf.put(open_model(folder, stop=stop, int8=int8))
-            shelf.find(model.folder, int8=int8)  # found last, so that the shown model is dropped last
+            shelf.find(model.folder, int8=int8)  # used last, so that the displayed model is dropped last
             return True
 
         self.ahead.submit(work)
@@ -162,7 +162,7 @@ class TrainingDesk(QObject):
             self._stay()
 
     def _on_state(self, state: State) -> None:
-        """Set `number` to the snapshot that the state asks for, wherever the change came from."""
+        """Set `number` to the snapshot that the state names, wherever the change came from."""
         wanted, model = Path(state.model), self._controller.model
         snapshots = () if self.training is None else self.training.snapshots
         number = next((n for n, snapshot in enumerate(snapshots) if snapshot.folder == wanted), None)
@@ -175,7 +175,7 @@ class TrainingDesk(QObject):
             self.changed.emit()
 
     def _stay(self) -> None:
-        """Stop playing and opening, and set `number` to that of the open model."""
+        """Stop playing and opening, and set `number` to the snapshot of the open model."""
         model = self._controller.model
         self._going = None
         self._number = None if self.training is None or model is None else self.training.at(model.folder)

@@ -1,4 +1,4 @@
-"""Small switches in the corner of the view: commands that change how this step shows its numbers, and a limit."""
+"""Small switches in the corner of the view: commands that change how a step shows its numbers, and a colour limit."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction
@@ -19,15 +19,15 @@ _SHORT = {
     for command in COMMANDS
     if any(command.short) and not command.id.startswith((WORKSPACE, "compare_"))
 }
-"""A switch's names: with enough room, and with little."""
+"""A switch's long and short name, of which the long one is used if there is space."""
 
 
 class ViewBar(QWidget):
     """Shows the actions of one step as buttons, and a field for its colour limit; it paints nothing itself."""
 
     limit_typed = Signal(str)
-    refused = Signal(str)  # why no limit can be set
-    needs_room = Signal(int)  # height of the bar's separate row; 0 beside the tabs
+    refused = Signal(str)  # why a limit cannot be set
+    needs_room = Signal(int)  # the height of the bar's own row; 0 if it is beside the tabs
     entered = Signal(str, object)  # a view option, and its new number or text
 
     def __init__(self, actions: dict[str, QAction], beside: QWidget, parent: QWidget) -> None:
@@ -46,7 +46,7 @@ class ViewBar(QWidget):
             button.clicked.connect(actions[name].trigger)
             line.addWidget(button)
             self._buttons[name] = button
-        self._names = tuple(self._buttons)  # those that are shown
+        self._names = tuple(self._buttons)  # the commands that are shown
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _TICKS)
         self.slider.setPageStep(_TICKS // 10)
@@ -69,14 +69,14 @@ class ViewBar(QWidget):
         self._has_limit = False
 
     def show_limit(self, limit: float | None, *, there: bool) -> None:
-        """Show the colour limit, if the view has colours (`there`); call this before `show_options`."""
+        """Show the colour limit if the view has colours (`there`); called before `show_options`."""
         self._shown_limit = "" if limit is None else f"{limit:g}"
         if self.limit.text() != self._shown_limit:
             self.limit.setText(self._shown_limit)
         self._has_limit = there
 
     def ask_limit(self) -> None:
-        """Put the caret into the field of the limit; where it is hidden, as in a lecture, ask in a dialog."""
+        """Put the caret into the field for the limit; if it is hidden, as in a lecture, ask in a dialog."""
         if self.limit.isVisible():
             self.limit.setFocus()
             self.limit.selectAll()
@@ -90,10 +90,10 @@ class ViewBar(QWidget):
         if typed != self._shown_limit:
             self.limit_typed.emit(typed)
         if self.limit.hasFocus():
-            self._pane.setFocus()  # where Ctrl+Z undoes the change and arrow keys work
+            self._pane.setFocus()  # there, Ctrl+Z undoes the change and arrow keys work
 
     def show_entry(self, entry: Entry | None, value: object) -> None:
-        """Show the view's text field or slider with its value; call before `show_options`."""
+        """Show the view's text field or slider with its value; called before `show_options`."""
         self._entry, self._entered = entry, value
         for field, there in (
             (self.slider, entry is not None and entry.top is not None),

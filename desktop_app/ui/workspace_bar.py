@@ -16,8 +16,8 @@ _GROUPS = {spec.key: spec.group for spec in WORKSPACES if spec.group}
 class WorkspaceBar(QWidget):
     """Buttons for the commands that show a workspace, in the upper left corner of the pane.
 
-    Those of a group share a button with a menu; its label is the shown workspace, or the group if none of it is shown.
-    Without a pass there is nothing to show, and none can be pressed.
+    Workspaces of a group share a button with a menu. Its label is the workspace shown or, if none of the group is
+    shown, the name of the group. Without a pass there is nothing to show, and the buttons are disabled.
     """
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget) -> None:
@@ -27,7 +27,7 @@ class WorkspaceBar(QWidget):
         line.setSpacing(0)
         line.setSizeConstraint(
             QHBoxLayout.SizeConstraint.SetFixedSize
-        )  # its size follows the words, whenever they change
+        )  # its size follows the words whenever they change
         self._buttons: dict[str, QToolButton] = {}
         groups: dict[str, QToolButton] = {}
         for name, words in _TABS.items():

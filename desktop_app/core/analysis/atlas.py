@@ -14,16 +14,17 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 _MANY = 300  # with more heads than this, each is drawn in few pixels
-_SIDE, _SIDE_OF_MANY = 64, 32  # maximum number of cells along a side of a head's grid; the latter with many heads
-_WHOLE = 256  # up to this many tokens, every query is read
+# the maximum number of cells along a side of a head's grid; the second number is for many heads
+_SIDE, _SIDE_OF_MANY = 64, 32
+_WHOLE = 256  # up to this number of tokens, every query is read
 
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
     """Max-pooled patterns [block, head, query, key]; NaN where the query sees none of the pooled keys.
 
-    Each cell is the maximum over `pooled` = (queries, keys). In a text of more than 256 tokens only one query in
-    `every` is read, the last one included, and `pooled` counts only the queries that are read.
+    Each cell is the maximum over `pooled` = (queries, keys). For a text of more than 256 tokens, only every n-th query
+    (`every`) is read, the last one included, and `pooled` counts only queries that are read.
     """
 
     grids: Array
@@ -35,9 +36,9 @@ class Atlas:
 def compute(
     trace: Trace, *, leave_first: bool = False, stop: Stop | None = None, progress: Progress = unheard
 ) -> Atlas:
-    """Read and pool the patterns block by block. Raises Cancelled on a stop.
+    """The pooled patterns, read block by block. Raises Cancelled on a stop.
 
-    With `leave_first` key 0 is left out, unless the text is that token alone.
+    With `leave_first`, key 0 is left out, unless the text consists of that token alone.
     """
     stop, config, count = stop or Stop(), trace.config, len(trace)
     most = _SIDE if config.n_layer * config.n_head <= _MANY else _SIDE_OF_MANY

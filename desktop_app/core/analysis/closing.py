@@ -1,4 +1,4 @@
-"""Whether a decomposition adds up to the model's own number."""
+"""Whether the terms of a decomposition add up to the number that the model computed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 TOLERANCE = 1e-4
-"""Largest difference, relative to the largest term (or to 1, if greater), that counts as float32 rounding."""
+"""The largest difference, relative to the largest term (or to 1, if greater), that counts as float32 rounding."""
 
 Progress = Callable[[float], None]
-"""A callback that receives the share of the work done, from 0 to 1."""
+"""A callback that receives the fraction of the work done, from 0 to 1."""
 
 
 def unheard(_share: float) -> None:
@@ -22,9 +22,9 @@ def unheard(_share: float) -> None:
 
 @dataclass(frozen=True)
 class Closing:
-    """A sum and the number that it must equal: `found` is the sum of the terms, `own` the model's own number.
+    """A sum and the number that it must equal: `found` is the sum of the terms, `own` the number computed by the model.
 
-    Where several sums were compared, this is the one with the worst difference, at `index`. `largest` is the largest
+    If several sums were compared, this is the one with the largest difference, at `index`. `largest` is the largest
     absolute term.
     """
 
@@ -36,7 +36,7 @@ class Closing:
 
     @property
     def difference(self) -> float:
-        """How far the sum is from the model's own number; NaN if either is NaN."""
+        """How far the sum is from the model's number; NaN if either is NaN."""
         return abs(self.found - self.own)
 
     @property
@@ -51,7 +51,7 @@ class Closing:
 
 
 def closing(name: str, found: Array | float, own: Array | float, largest: Array | float) -> Closing:
-    """The closing of the worst of the sums `found`, compared with `own`, an array of the same shape.
+    """The closing of that sum in `found` which differs most from `own`, an array of the same shape.
 
     `largest` is the largest absolute term, of each sum or of all.
     """

@@ -1,4 +1,4 @@
-"""Sums of tokens in text form: "uncle - man + woman", optionally followed by "= aunt" to ask for an answer's rank.
+"""Sums of tokens as text: "uncle - man + woman", optionally followed by "= aunt" to request the rank of that token.
 
 A plain word stands for the token with a leading space, as it occurs within a text; a word in quotes, like 'ing', stands
 for the token exactly as written. Signs and words are separated by spaces.
@@ -26,7 +26,7 @@ class Sum:
 
 
 def parse_sum(text: str, tokenizer: Tokenizer) -> Sum:
-    """Parse a sum. Raises LogitscopeError naming the fault, and TokenizerError for a word that is not one token."""
+    """The sum that a text describes. Raises LogitscopeError that names the fault, TokenizerError for a bad word."""
     if len(text) > LIMIT:
         raise LogitscopeError(f"The sum has {len(text):,} characters; give at most {LIMIT}, like uncle - man + woman.")
     pieces = [match[0] for match in _PIECE.finditer(text)]

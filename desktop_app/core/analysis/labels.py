@@ -1,9 +1,9 @@
-"""The labels of a head, by its scores on repeated random tokens, and the heads most similar to it.
+"""The labels of a head, from its scores on repeated random tokens, and the heads most similar to it.
 
 A label requires a score of LIMIT with key 0 left out, and MULTIPLE times the score of uniform attention with key 0
-counted, so that a head with nearly all its attention on the first token is not labelled by the little that is left.
-"First token" is a label only for heads that no other label fits, since nearly every head attends there at times. A head
-may have two labels, or none.
+included, so that a head with nearly all its attention on the first token is not labelled by the little that is left.
+"First token" is a label only for heads without any other label, because nearly every head attends there at times. A
+head may have two labels, or none.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MULTIPLE = 3.0
 
 @dataclass(frozen=True)
 class Label:
-    """One label of one head: the name of its score (one of PATTERNS), and the score with key 0 counted and left out."""
+    """One label of one head: its score's name (one of PATTERNS), and the score with key 0 included and left out."""
 
     layer: int
     head: int
@@ -64,7 +64,7 @@ def labels_of(heads: Heads, layer: int, head: int) -> tuple[Label, ...]:
 
 
 def most_like(heads: Heads, layer: int, head: int) -> tuple[tuple[int, int, float], ...]:
-    """(block, head, cosine) of every other head, the most similar first: the cosine of their score vectors.
+    """(block, head, cosine) of every other head, by descending cosine of the heads' score vectors.
 
     Distances are divided by the largest possible mean distance, so that all scores have the same range.
     """

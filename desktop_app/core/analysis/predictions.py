@@ -1,8 +1,8 @@
-"""Each position's prediction compared with the token that came next, as in training.
+"""Each position's prediction compared with the token that follows in the text, as in training.
 
-At position i the model assigns each token of the vocabulary a probability; the correct answer is the text's token at
-i + 1. If p is the probability of that token at temperature 1, the loss is -ln p, in nats. The mean loss over all
-positions but the last is what training minimises, and e raised to it is the perplexity (Radford et al. 2019, "Language
+At position i, the model assigns a probability to each token of the vocabulary; the correct answer is the text's token
+at i + 1. If p is the probability of that token at temperature 1, the loss is -ln p, in nats. Training minimises the
+mean loss over all positions except the last; e raised to this mean is the perplexity (Radford et al. 2019, "Language
 Models are Unsupervised Multitask Learners", section 3).
 """
 
@@ -20,15 +20,16 @@ from desktop_app.gpt2.trace import Trace
 
 Array = NDArray[Any]
 
-_AT_ONCE = 1 << 22  # logits computed at once, 16 MB in float32
+_AT_ONCE = 1 << 22  # number of logits computed at once: 16 MB in float32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions(NamedArrays):
-    """All arrays are [pos], for every position but the last.
+    """All arrays are [pos], for every position except the last.
 
-    `next_id` is the token that came next, `probability` the probability that the model gave it, `loss` -ln of that, and
-    `rank` the number of tokens with a greater logit; `top_id` and `top_probability` describe the likeliest token.
+    `next_id` is the token that follows in the text, `probability` the probability that the model gave it, `loss` is -ln
+    of that, in nats, and `rank` the number of tokens with a greater logit. `top_id` and `top_probability` are those of
+    the likeliest token.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
@@ -52,7 +53,7 @@ class Predictions(NamedArrays):
 
     @property
     def right(self) -> int:
-        """The number of positions at which the token that came next was the likeliest."""
+        """The number of positions at which the token that follows in the text was the likeliest."""
         return int((self.rank == 0).sum())
 
     def arrays(self) -> dict[str, Array]:
@@ -61,7 +62,10 @@ class Predictions(NamedArrays):
 
 
 def compute(trace: Trace, *, stop: Stop | None = None, progress: Progress = unheard) -> Predictions:
-    """Compare every position of `trace` but the last with the token after it. Raises Cancelled on a stop."""
+    """Compare the prediction at every position of `trace` except the last with the token after it.
+
+    Raises Cancelled on a stop.
+    """
     stop, count = stop or Stop(), len(trace) - 1
     next_id = np.array(trace.ids[1:], dtype=np.int64)
     found = {name: np.zeros(count) for name in ("probability", "loss", "top_probability")}

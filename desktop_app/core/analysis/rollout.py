@@ -29,7 +29,8 @@ Array = NDArray[Any]
 class Summary(NamedArrays):
     """One grid [query, key] that summarises many: `kind` says how ("mean" or "rollout"), `layers` over which blocks.
 
-    Rows add up to 1. With `leave_first` column 0 (the first token's) is 0, except in the first row, which has no other.
+    Rows add up to 1. With `leave_first`, column 0 (the first token) is 0, except in the first row, which has no other
+    key.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {"grid": ("query", "key")}
@@ -79,7 +80,7 @@ def rollout(
 ) -> Summary:
     """Rollout up to and including block `layer`, by default the last. Raises Cancelled on a stop.
 
-    With `leave_first` key 0 is left out of each block's mean pattern, whose rows are then renormalised to 1.
+    With `leave_first`, key 0 is removed from each block's mean pattern, whose rows are then renormalised to 1.
     """
     last = trace.config.n_layer - 1 if layer is None else layer
     found = before = np.eye(len(trace))
@@ -102,7 +103,7 @@ def _mean_of_heads(trace: Trace, layer: int, stop: Stop) -> Array:
 
 
 def _without_first(grid: Array) -> Array:
-    """Rows of a pattern without key 0, renormalised to 1; a row with no weight on other keys keeps key 0."""
+    """The rows of a pattern without key 0, renormalised to 1; a row without weight on other keys keeps key 0."""
     rest = grid.copy()
     rest[:, 0] = 0
     sums = rest.sum(-1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Attention masks compared: how many query-key pairs each one computes, and how it changes the prediction.
+"""Attention masks compared: how many query-key pairs each of them computes, and how it changes the prediction.
 
-Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", learn a separate window for each head; here a head's
-window is measured on a text: the smallest that holds a given share of the head's attention.
+Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", learn a separate window for each head. Here a head's
+window is measured on a text: the smallest window that contains a given fraction of the head's attention.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,17 +21,19 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 LENGTHS = (1_024, 8_192, 131_072)
-"""Lengths of text for which the pairs of a mask are counted, besides the text's own length."""
-_ROUNDING = 1e-9  # a KL divergence up to this counts as zero
+"""Lengths of text, in tokens, for which the pairs of a mask are counted in addition to the text's own length."""
+_ROUNDING = 1e-9  # nats: a KL divergence up to this counts as zero
 HELD = 0.95
-"""The share of a head's attention that its window holds."""
+"""The fraction of a head's attention that its window contains."""
 
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """What a mask does: how many `pairs` of query and key a head computes on average, for the text's own length and for
-    LENGTHS; the likeliest next token with its probability; and the prediction's KL(under the causal mask || under this
-    one) in nats.
+    """The effect of a mask.
+
+    `pairs` is how many query-key pairs a head computes on average, for the text's own length and for each of LENGTHS.
+    The rest is the likeliest next token with its probability, and KL(prediction under the causal mask || under this
+    one), in nats.
     """
 
     mask: str
@@ -51,9 +53,9 @@ def candidates(config: Config, count: int, own: str = CAUSAL) -> tuple[str, ...]
 
 
 def spans(trace: Trace, stop: Stop | None = None) -> str:
-    """The mask in which each head has the smallest window that holds HELD of its attention, over all queries.
+    """The mask in which each head has the smallest window that contains HELD of its attention, over all queries.
 
-    It is the causal mask with an additional window for each head that needs less than the whole text.
+    It is the causal mask with an additional window for each head that does not need the whole text.
     """
     stop, count = stop or Stop(), len(trace)
     distance = np.subtract.outer(np.arange(count), np.arange(count))
@@ -76,9 +78,9 @@ def compare(
     stop: Stop | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> tuple[Masked, ...]:
-    """What each mask does to the prediction after the last position.
+    """The effect of each mask on the prediction after the last position.
 
-    Raises ModelError if `trace` itself has a mask other than GPT-2's own, Cancelled on a stop.
+    Raises ModelError if `trace` itself has a mask other than GPT-2's, Cancelled on a stop.
     """
     if trace.run.mask != CAUSAL:
         raise ModelError("Masks are compared with the pass under GPT-2's causal mask; remove the mask first.")

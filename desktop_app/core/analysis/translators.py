@@ -2,8 +2,8 @@
 
 `lens.L.weight` [d_model, d_model] and `lens.L.bias` [d_model] (zeros if absent) map the vectors x of `resid_pre` of
 block L, as rows, to x . weight + bias, which the final layer norm and W_U then read. The tuned lens (Belrose et al.
-2023, arXiv 2303.08112) and lenses from mean Jacobians have this form. For a tuned lens stored in torch's convention,
-h + h A^T + b, weight = identity + A^T.
+2023, arXiv 2303.08112) and lenses from mean Jacobians have this form. For a tuned lens stored in torch's convention, h
++ h A^T + b, the weight is identity + A^T.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Translators(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TranslatorsFile:
-    """A validated file of translators; each is read when it is used, and not kept."""
+    """A validated file of translators; each one is read when it is used, and not cached."""
 
     file: SafetensorsFile
     biased: frozenset[int]
@@ -49,10 +49,10 @@ class TranslatorsFile:
 
 
 def load_translators(path: Path, config: Config) -> TranslatorsFile:
-    """Load the translators in the file `path`, one for each block of a model of this config.
+    """The translators in the file `path`, one for each block of a model with this config.
 
-    Raises ModelError, naming the tensor, if the file is damaged, incomplete, made for another model, or has extra
-    tensors.
+    Raises ModelError that names the tensor, if the file is damaged, incomplete, made for another model, or has
+    additional tensors.
     """
     file = SafetensorsFile(path)
     width, biased = config.n_embd, set()

@@ -9,7 +9,7 @@ from desktop_app.figures.handout.page import Handout
 
 
 def handout(leaves: Iterable[Leaf], model: str, language: str = ENGLISH) -> tuple[bytes, int, list[str]]:
-    """The page, how many sections it has, and what was left out to stay small. Raises ExportError."""
+    """The page, the number of its sections, and what was left out to keep it small. Raises ExportError."""
     page: Handout | None = None
     count = 0
     for leaf in leaves:

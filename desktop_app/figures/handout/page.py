@@ -32,16 +32,16 @@ from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError, ModelError
 
 LIMIT = 5_000_000
-"""Most bytes of a file: small enough to be mailed, and for a browser to open at once."""
+"""The maximum number of bytes of a file: small enough to be mailed, and for a browser to open at once."""
 
-_OPENED = 6  # numbers of a section whose arithmetic is shown
-_ROWS, _COLUMNS = 60, 26  # size of the largest table that is included; larger ones are left out, and reported
-_CELLS = 6_000  # most cells of a picture that respond to the pointer
+_OPENED = 6  # the maximum number of numbers of a section whose arithmetic is shown
+_ROWS, _COLUMNS = 60, 26  # the largest table that is included; larger ones are left out, and reported
+_CELLS = 6_000  # the maximum number of cells of a picture that respond to the pointer
 
 
 @dataclass
 class _Made:
-    """The parts made for one section, kept separate so that some can be left out."""
+    """The parts of one section, stored separately so that some can be left out."""
 
     html: str
     table: str = ""
@@ -103,7 +103,7 @@ class Handout:
         return f'<div class="notes">{"".join(f"<p>{escape(part)}</p>" for part in said)}</div>'
 
     def _open(self, content: Box, scene: Scene, n: int) -> str:
-        """The arithmetic of a section's bars, which unfolds under them as in the window."""
+        """The arithmetic of a section's bars, which can be unfolded under them as in the window."""
         cells = [bar.source for p in panels_of(content) if isinstance(p, BarsPanel) for bar in p.bars if bar.source]
         found: list[str] = []
         for name, index in list(dict.fromkeys(cells))[:_OPENED]:
@@ -183,7 +183,7 @@ class Handout:
     # The file
 
     def finish(self, about: str) -> tuple[bytes, list[str]]:
-        """The page, and what was left out to stay within LIMIT. Raises ExportError if it is still too large."""
+        """The page, and what was left out to keep it within LIMIT. Raises ExportError if it is still too large."""
         left = [what for made in self._made for what in made.left_out]
         data = self._page(about, left)
         for lighten, what in self._ways():
@@ -200,7 +200,7 @@ class Handout:
         return data, left
 
     def _ways(self) -> Iterable[tuple[Callable[[], None], str]]:
-        """Ways to make the page smaller, the least important content first, each with the sentence that reports it."""
+        """Ways to make the page smaller, in the order in which they are tried, each with a sentence that reports it."""
 
         def without_cells() -> None:
             self._made = [replace(made, cells=[]) for made in self._made]
@@ -285,7 +285,7 @@ def _sheet(palette: Palette) -> str:
 
 
 def _group(cells: Cells, scene: Scene) -> Any:
-    """The cells of a picture that respond to the pointer: their place, their tensor and indices, their numbers."""
+    """The cells of a picture that respond to the pointer: their places, their tensor and indices, their numbers."""
     source = cells.source
     values = np.asarray(cells.values, float)
     if source is None or values.size > _CELLS or source.each is not None:

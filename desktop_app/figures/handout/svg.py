@@ -24,7 +24,7 @@ _SCALE = 1.15
 
 @dataclass
 class Palette:
-    """Pairs of colours, light and dark, each with a class."""
+    """Pairs of colours, for the light and the dark theme, each with a CSS class."""
 
     found: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class Drawing:
 
 
 def draw(content: Box, alt: str, palette: Palette, say: Say) -> Drawing:
-    """Draw panels on a page WIDTH wide, at their wanted height."""
+    """Panels drawn on a page of width WIDTH, at their preferred height."""
     from desktop_app.figures import fonts
 
     pages = [Page(THEMES[name], fonts.width, _SCALE, 2.0, 0.0, say) for name in ("light", "dark")]
@@ -106,7 +106,7 @@ def _words(mark: Words, colour: int) -> str:
     anchor = {"left": "", "center": ' text-anchor="middle"', "right": ' text-anchor="end"'}[mark.align]
     kind = f"f{colour}{' m' if mark.mono else ''}{' b' if mark.bold else ''}"
     turn = f' transform="rotate({-mark.angle:g} {_n(mark.x)} {_n(mark.y)})"' if mark.angle else ""
-    # Whatever font a browser uses, the words keep the width that was measured for them.
+    # Words keep the width that was measured for them, whatever font the browser uses.
     length = f' textLength="{_n(width)}" lengthAdjust="spacingAndGlyphs"' if len(mark.text) > 1 else ""
     return (
         f'<text x="{_n(mark.x)}" y="{_n(mark.y + 0.35 * mark.size)}" font-size="{_n(mark.size)}" class="{kind}"'
