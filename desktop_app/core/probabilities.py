@@ -57,7 +57,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
 
 
 def found_words(scene: Scene, token: int) -> str:
-    """A token's rank, from 1, and probability in words: "' Paris' · rank 312 of 4,096 · was 0.030 % · cut"."""
+    """A token's rank, from 1, and its probability in words: "' Paris' · rank 312 of 4,096 · was 0.030 % · cut"."""
     rank = scene.ranked.rank_of(token)
     fate = "kept" if rank < scene.stages.n_kept else "cut"
     return (
@@ -66,7 +66,7 @@ def found_words(scene: Scene, token: int) -> str:
 
 
 def _share(scene: Scene, rank: int) -> str:
-    """The final probability, or for a token that was cut, its probability before the cuts, marked as cut."""
+    """The final probability; for a token that was cut, its probability before the cuts, marked as cut."""
     if rank < scene.stages.n_kept:
         return percent(float(scene.stages.final[rank]))
     return f"was {percent(float(scene.stages.probs_scaled[rank]))}"

@@ -1,4 +1,4 @@
-"""The fonts of figures: the shipped ones, then the system's, and a visible escape for characters that none has."""
+"""The fonts of figures: shipped fonts, then the system's, and visible escapes for characters that no font has."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ GENERIC = {"font.sans-serif": [_DEJAVU], "font.monospace": [_DEJAVU_MONO]}
 
 @cache
 def register() -> None:
-    """Make the shipped faces known to matplotlib, once."""
+    """Register the shipped fonts with matplotlib, once."""
     for mono, bold in FILES:
         font_manager.fontManager.addfont(font_file(mono, bold))
 
@@ -45,7 +45,7 @@ def _brought(family: str, bold: bool) -> Path:
 
 @cache
 def _faces(mono: bool, bold: bool) -> tuple[tuple[str, FT2Font], ...]:
-    """(family, face) in the order in which they are tried."""
+    """(family, font face) in the order in which they are tried."""
     register()
     known = {e.name: Path(e.fname) for e in font_manager.fontManager.ttflist if e.style == "normal" and e.weight == 400}
     dejavu, dejavu_mono = (_brought(family, bold) for family in (_DEJAVU, _DEJAVU_MONO))
@@ -82,9 +82,9 @@ def shown(text: str, mono: bool, bold: bool) -> str:
 
 @lru_cache(maxsize=1024)
 def properties(text: str, mono: bool, bold: bool) -> FontProperties:
-    """The font properties for matplotlib. The system's fonts are named only where `text` (as `shown`) needs them.
+    """The font properties for matplotlib. The system's fonts are named only if `text` (as `shown`) needs them.
 
-    Thus a text whose scripts the shipped fonts cover gives the same file on every machine.
+    So a text that the shipped fonts can write gives the same file on every machine.
     """
     needed = {glyph[0] for char in set(text) if (glyph := _glyph(char, mono, bold))}
     families = [f for f, _ in _faces(mono, bold) if f in needed or f not in _SYSTEM]

@@ -1,8 +1,8 @@
-"""A folder's tokenizer settings besides vocabulary and merges: special tokens, a leading space, a first token.
+"""A folder's tokenizer settings other than vocabulary and merges: special tokens, a leading space, a first token.
 
-They are read as by transformers 5: from tokenizer_config.json, and if that has no `added_tokens_decoder`, also from
-special_tokens_map.json, which takes precedence, and added_tokens.json. docs/models.md says where transformers 4 gives
-other ids.
+They are read as in transformers 5: from tokenizer_config.json and, if that has no `added_tokens_decoder`, also from
+special_tokens_map.json, which takes precedence, and from added_tokens.json. docs/models.md says where transformers 4
+gives other ids.
 """
 
 from collections.abc import Collection, Mapping
@@ -31,7 +31,7 @@ _ASSUMED = ("bos_token", "eos_token", "unk_token")
 _LISTS = ("additional_special_tokens", "extra_special_tokens")
 _FLAGS = ("lstrip", "rstrip", "single_word")
 
-# Classes of transformers that tokenize as GPT-2's does, and those that follow tokenizer.json.
+# Classes of transformers that tokenize like GPT-2's, and those that follow tokenizer.json.
 _GPT2 = ("GPT2Tokenizer", "CodeGenTokenizer")
 _GENERIC = ("PreTrainedTokenizer", "TokenizersBackend", "PythonBackend")
 
@@ -42,28 +42,29 @@ class AddedToken:
 
     text: str
     id: int
-    """NEXT where no file gives it: transformers takes the next free one."""
+    """NEXT if no file gives it; transformers then assigns the next free id."""
     special: bool
     normalized: bool = False  # the library searches for these after the others
     lstrip: bool = False
-    """It absorbs the white space before it; `rstrip`, that after it."""
+    """Whether it absorbs white space before it; `rstrip`, white space after it."""
     rstrip: bool = False
     single_word: bool = False
-    """It is found only where no letter or digit is adjacent."""
+    """Whether it is recognised only if no letter or digit is adjacent."""
     assumed: bool = False
-    """No file names it; transformers gives it to every GPT-2 tokenizer."""
+    """Whether no file names it, and transformers gives it to every GPT-2 tokenizer."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """The settings of a folder's tokenizer.
 
-    `declared` are tokens with the ids that files give them; `named` those with a role (bos_token, ...), in the
-    order in which transformers adds them; `extra` other special ones. None in `named`: explicitly set to null.
+    `declared` are tokens with the ids that files give them. `named` are tokens with a role (bos_token, ...), in the
+    order in which transformers adds them; None means that a role is explicitly set to null. `extra` are other special
+    tokens.
     """
 
     is_gpt2: bool
-    """Whether it is GPT-2's own class, for which tokenizer_config.json, not tokenizer.json, decides on the space."""
+    """Whether it is of GPT-2's own class, for which tokenizer_config.json decides about the space."""
     prefix_space: bool
     add_bos: bool
     split_special: bool
@@ -80,7 +81,7 @@ def read_settings(folder: Path, *, one_file: bool) -> Settings:
     path = folder / _CONFIG
     config = read_object(path) if path.exists() else {}
     is_gpt2 = _is_gpt2(folder, config, one_file=one_file)
-    if config.get("add_eos_token") and not one_file:  # next to a tokenizer.json, transformers ignores it
+    if config.get("add_eos_token") and not one_file:  # transformers ignores it if there is a tokenizer.json
         raise TokenizerError(
             f"{path}: add_eos_token appends the end-of-text token to every prompt, so that the prediction would "
             "follow it; set it to false."
@@ -131,7 +132,7 @@ def token_with_id(path: Path, fields: Mapping[str, Any], number: object) -> Adde
 
 
 def _is_gpt2(folder: Path, config: Mapping[str, Any], *, one_file: bool) -> bool:
-    """Whether the tokenizer is of GPT-2's own class, not the one that follows tokenizer.json.
+    """Whether the tokenizer is of GPT-2's own class, not of the class that follows tokenizer.json.
 
     Raises TokenizerError for other classes.
     """
@@ -153,7 +154,7 @@ def _is_gpt2(folder: Path, config: Mapping[str, Any], *, one_file: bool) -> bool
 
 
 def _roles(path: Path, fields: Mapping[str, Any]) -> dict[str, AddedToken | None]:
-    """The tokens with a role: the seven of transformers, and a model's own like `image_token`."""
+    """The tokens with a role: the seven roles of transformers, and a model's own, like `image_token`."""
     return {
         name: None if value is None else _special(path, value)
         for name, value in fields.items()
@@ -162,7 +163,7 @@ def _roles(path: Path, fields: Mapping[str, Any]) -> dict[str, AddedToken | None
 
 
 def _in_order(named: Mapping[str, AddedToken | None], *, is_gpt2: bool) -> dict[str, AddedToken | None]:
-    """`named` in the order in which transformers adds the tokens, with those that every GPT-2 tokenizer gets."""
+    """`named` in the order in which transformers adds the tokens, with those that every GPT-2 tokenizer has."""
     assumed = AddedToken(END_OF_TEXT, NEXT, special=True, assumed=True)
     first: dict[str, AddedToken | None] = {}
     for name in _NAMES:
@@ -174,7 +175,7 @@ def _in_order(named: Mapping[str, AddedToken | None], *, is_gpt2: bool) -> dict[
 
 
 def _extra(path: Path, fields: Mapping[str, Any]) -> list[AddedToken]:
-    """The tokens of `additional_special_tokens` and the like: lists of tokens, or objects of name -> token."""
+    """The tokens of `additional_special_tokens` and similar fields: lists of tokens, or objects of name -> token."""
     tokens = []
     for name in _LISTS:
         value = fields.get(name) or []

@@ -1,4 +1,4 @@
-"""Saved traces: safetensors files, sealed, that name their config, edits and mask; or numpy archives."""
+"""Saved traces: sealed safetensors files that contain their config, edits and mask; or numpy archives."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,9 @@ _EDITS, _MASK = "edits", "mask"
 
 
 def names_to_save(config: Config, names: Sequence[str] | None = None, edits: Sequence[Edit] = ()) -> list[str]:
-    """The names that a saved trace has, in the order of the table: `names` or all.
+    """The names of the tensors in a saved trace, in the order of the table: `names`, or all.
 
-    They always include `tokens`, and the `put` of every edit whose numbers do not follow from its text.
+    They always include `tokens`, and `put` of every edit whose numbers do not follow from its text.
     """
     always = {"tokens", *(f"{edit.site}.put" for edit in edits if isinstance(edit.put, Cells))}
     return [n for n in tensor_table(config, sites_of(edits)) if names is None or n in names or n in always]
@@ -48,13 +48,11 @@ def save_tensors(
     edits: Sequence[Edit] = (),
     mask: str = CAUSAL,
 ) -> None:
-    """Write tensors of `positions` tokens under their own names; `tokens` as int64, the rest as float32.
+    """Write tensors of `positions` tokens under their names; `tokens` as int64, the others as float32.
 
-    The metadata name the `edits` of the pass, and its `mask` where that is not GPT-2's.
-
-    The file is safetensors, sealed, or a numpy archive where the name ends in .npz. `arrays` yields the tensors in the
-    order of `names`, so that only one need be in memory. `digest` is the checkpoint's, which `load` compares.
-    Raises ExportError.
+    The file is sealed safetensors or, if its name ends in .npz, a numpy archive. The metadata contain the `edits` of
+    the pass, and its `mask` if that is not GPT-2's. `arrays` yields the tensors in the order of `names`, so that only
+    one need be in memory. `digest` is the checkpoint's, which `load` compares. Raises ExportError.
     """
     about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
     if digest:
@@ -75,10 +73,10 @@ def save_tensors(
 
 
 def read_trace(path: Path, model: Checkpoint | None = None) -> tuple[Config, dict[str, Array], Run]:
-    """The config, the tensors, mapped from the file, and the run of a saved trace.
+    """The config, the tensors (mapped from the file) and the run of a saved trace.
 
-    Raises ModelError for any other kind of file, for one that was changed since, and if a model other than `model`
-    computed it.
+    Raises ModelError for any other kind of file, for a file that was changed after it was saved, and for a trace that
+    another model than `model` computed.
     """
     file = SafetensorsFile(path)
     if file.metadata.get("format") == _WITHOUT_DIGESTS:
@@ -91,7 +89,7 @@ def read_trace(path: Path, model: Checkpoint | None = None) -> tuple[Config, dic
     if not file.is_as_sealed():
         raise ModelError(f"{path} is not as it was saved: something in it was changed; save it again.")
     raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
-    # A config.json of GPT-2 has no `bias` and no `int8`, but both change the numbers.
+    # A GPT-2's config.json has no `bias` and no `int8`, but both change the numbers.
     own = (raw.get("bias") is not False, raw.get("int8") is True)
     config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
     positions = file.entries["tokens"].shape
@@ -109,7 +107,7 @@ def read_trace(path: Path, model: Checkpoint | None = None) -> tuple[Config, dic
     if model is not None:
         _require_made_by(model, config, file)
     run = Run(new_model_key(), tuple(ids.tolist()), edits, mask)
-    # The numbers of edits follow from their texts; a file with some of the tensors need not have them.
+    # The numbers of edits follow from their texts, so a file with only some of the tensors need not contain them.
     given = keep_and_put(edits, config, positions[0], mask)
     return config, {name: file.read(name) for name in file.entries} | given, run
 
@@ -135,7 +133,7 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
 
 
 def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -> None:
-    """Raise ModelError unless `model` computed the file: else one model's numbers would be shown as another's."""
+    """Raise ModelError unless `model` computed the file; otherwise its numbers would be attributed to another model."""
     maker = file.metadata.get("model", "")
     named = f" ({maker[:80]!a})" if maker else ""
     if config != model.config:

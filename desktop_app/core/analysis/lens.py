@@ -38,7 +38,7 @@ Array = NDArray[Any]
 
 _ROWS = 800  # vectors multiplied by W_U at once: enough that the time to read W_U does not matter
 _CELLS = 1 << 18  # logits of a piece: few enough for a core's cache
-_NARROW = 256  # tokens of a piece at least, so that it multiplies fast
+_NARROW = 256  # the minimum number of tokens of a piece, so that its product is fast
 
 What = Literal["stream", "attn_out", "mlp_out"]
 """What the lens reads: the residual stream at every point, or only the output of each block's attention or MLP."""
@@ -142,14 +142,20 @@ def compute(
 ) -> Lens:
     """The lens at every point of `trace`, for positions `start` to `end` (by default all).
 
-    Args: checkpoint: the model that made `trace`. trace: the pass. what: the residual stream, or only the outputs of
-    attention or of MLPs. targets: ids of tokens whose logits, probabilities and ranks are returned. translators:
-    applied before the final layer norm at the starts of blocks; only for the stream. start: the first position. end:
-    the position after the last. stop: cancels between two pieces of the vocabulary. progress: receives the fraction
-    done.
+    Args:
+        checkpoint: the model that made `trace`.
+        trace: the pass.
+        what: the residual stream, or only the outputs of attention or of MLPs.
+        targets: ids of tokens whose logits, probabilities and ranks are returned.
+        translators: applied before the final layer norm at the starts of blocks; only for the stream.
+        start: the first position.
+        end: the position after the last.
+        stop: cancels between two pieces of the vocabulary.
+        progress: receives the fraction done.
 
-    Raises: ModelError: a token or positions that do not exist, or a translator that cannot be used. Cancelled: `stop`
-    was set.
+    Raises:
+        ModelError: a token or positions that do not exist, or a translator that cannot be used.
+        Cancelled: `stop` was set.
     """
     stop, config = stop or Stop(), checkpoint.config
     end = len(trace) if end is None else end
@@ -225,11 +231,11 @@ def final_norm(checkpoint: Checkpoint, y: Array) -> Array:
 
 
 class _Piece(NamedTuple):
-    """What is kept of the logits l of a piece of the vocabulary, each [point, pos].
+    """Results from the logits l of one piece of the vocabulary, each [point, pos].
 
-    `best` is the token with the greatest, m; `mass` the sum of e^(l - m), `weighted` that of e^(l - m) (l - m), and
-    `cross` that of e^(f - m_f) (l - m), where f are the model's own logits. `above` [target, point, pos] counts the
-    logits greater than the target's.
+    `best` is the token with the greatest logit, m; `mass` is the sum of e^(l - m), `weighted` the sum of e^(l - m) (l -
+    m), and `cross` the sum of e^(f - m_f) (l - m), where f are the model's logits. `above` [target, point, pos] is the
+    number of logits greater than the target's.
     """
 
     best: Array
@@ -261,7 +267,7 @@ def _unembed(
         for at, token in enumerate(targets):
             greater = logits > target_logit[at, ..., None]
             if start <= token < start + logits.shape[-1]:
-                greater[..., token - start] = False  # it is never above itself, regardless of rounding
+                greater[..., token - start] = False  # a logit is never greater than itself, regardless of rounding
             above[at] = np.count_nonzero(greater, axis=-1)
         logits -= most
         raised = np.exp(logits)
@@ -276,9 +282,10 @@ def _unembed(
 
 
 def _joined(pieces: Sequence[_Piece], target_logit: Array) -> dict[str, Array]:
-    """The arrays of a `Lens` from all pieces: each piece's sums are rescaled from its own maximum to that of all.
+    """The arrays of a `Lens` from all pieces: the sums of each piece are rescaled to the maximum of all pieces.
 
-    That is how sums of a softmax join without reading a logit twice: Milakov and Gimelshein 2018, arXiv 1805.02867.
+    In this way, sums of a softmax are combined without reading a logit twice (Milakov and Gimelshein 2018, arXiv
+    1805.02867).
     """
     best, most, mass, weighted, cross, above = (np.stack(each) for each in zip(*pieces, strict=True))
     first = most.argmax(0)[None]
@@ -290,7 +297,7 @@ def _joined(pieces: Sequence[_Piece], target_logit: Array) -> dict[str, Array]:
     weighted = (shrink * (weighted + mass * lower)).sum(0)
     cross = (own * (cross + own_mass * lower)).sum(0)
     log = np.log(total)
-    # Neither entropy nor KL is ever negative: values below zero are due to rounding.
+    # Entropy and KL are never negative; values below zero are due to rounding.
     found = {
         "top_probability": 1 / total,
         "entropy": np.maximum(0, log - weighted / total),

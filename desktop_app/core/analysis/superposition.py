@@ -1,16 +1,16 @@
 """Superposition: how nearly orthogonal directions are, how many fit into d_model, and which tokens neurons respond to.
 
 At most d directions in d dimensions can be orthogonal, but many more can be nearly so. The cosine of two random
-directions exceeds e in magnitude with a probability of at most 2 exp(-d e^2 / 2). Among N random directions there are
-N (N - 1) / 2 pairs, so the expected number of pairs beyond e is less than N^2 exp(-d e^2 / 2). For
+directions exceeds e in magnitude with a probability of at most 2 exp(-d e^2 / 2). Among N random directions there are N
+(N - 1) / 2 pairs, so the expected number of pairs beyond e is less than N^2 exp(-d e^2 / 2). For
 
     N = exp(d e^2 / 4)
 
 this bound is 1, so there are N directions with all cosines within e (the argument of Johnson and Lindenstrauss 1984).
 
 This N is a lower bound, from theory, on how many directions fit. `packed` is measured instead: it goes through the
-model's own directions in order and keeps each one whose cosines with all those kept before are within e. The displayed
-text says which number is which.
+model's directions in order, and selects each direction whose cosines with all those selected before are within e. The
+displayed text says which number is which.
 """
 
 from collections.abc import Mapping, Sequence
@@ -112,9 +112,9 @@ def angles(directions: Array, *, seed: int = 0, stop: Stop | None = None, progre
 
 
 def packed(cosines: Array, within: float) -> int:
-    """How many directions are kept, given their `cosines` [direction, direction].
+    """How many directions are selected, given their `cosines` [direction, direction].
 
-    In order, each is kept unless its cosine with one kept before exceeds `within` in magnitude.
+    In order, each direction is selected unless its cosine with one selected before exceeds `within` in magnitude.
     """
     free = np.ones(len(cosines), bool)
     kept = 0

@@ -114,14 +114,22 @@ def ablate(
 ) -> Ablation:
     """Ablate every part of one kind, one at a time, and measure each pass.
 
-    Args: engine: the model. trace: the pass without ablation; edits that it has stay in effect. target: the token whose
-    logit counts. against: the token whose logit is subtracted. what: "heads", "mlps", "neurons:L", or "strongest": the
-    neurons with the largest absolute direct contributions to the logit difference. how: the replacement, "zero" or the
-    "mean" over `reference`. reference: texts, as ids. stop: cancels within a pass. progress: receives the fraction
-    done. partly: receives the results so far, NaN where there are none yet.
+    Args:
+        engine: the model.
+        trace: the pass without ablation; edits that it has stay in effect.
+        target: the token whose logit counts.
+        against: the token whose logit is subtracted.
+        what: "heads", "mlps", "neurons:L", or "strongest": the neurons with the largest absolute direct contributions
+            to the logit difference.
+        how: the replacement, "zero" or the "mean" over `reference`.
+        reference: texts, as ids.
+        stop: cancels within a pass.
+        progress: receives the fraction done.
+        partly: receives the results so far, NaN where there are none yet.
 
-    Raises: ModelError: a token or block that does not exist, or no reference text for a mean. Cancelled: `stop` was
-    set.
+    Raises:
+        ModelError: a token or block that does not exist, or no reference text for a mean.
+        Cancelled: `stop` was set.
     """
     config = engine.config
     _require_tokens(engine, target, against)

@@ -31,7 +31,7 @@ _LINES, _TABLES, _PARQUET = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, 
 
 @dataclass(frozen=True)
 class Piece:
-    """A single text: its file, the number of its record in it, from 0, and its characters."""
+    """A single text: its file, the index of its record in the file, and its characters."""
 
     file: str
     record: int
@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Fault:
-    """What could not be used, as text that follows the file's name; `whole`: the rest of the file was skipped."""
+    """What could not be used, in words that follow the file's name. `whole`: the rest of the file was skipped."""
 
     file: str
     record: int
@@ -49,10 +49,10 @@ class Fault:
 
 
 def find_texts(names: Sequence[str]) -> list[Path]:
-    """Find files: each of `names` is a file, a folder with all files below it, or a pattern with * or ?.
+    """The files that `names` describe: each is a file, a folder with all files below it, or a pattern with * or ?.
 
-    Files are in the order of the names, those of a folder or a pattern sorted by name, without duplicates; hidden files
-    in folders are left out, and so are links that lead out of the folder. Raises LogitscopeError for a name that
+    Files are in the order of the names, without duplicates; those of a folder or a pattern are sorted by name. Hidden
+    files in folders are left out, and so are links that lead out of the folder. Raises LogitscopeError for a name that
     matches nothing.
     """
     found: dict[Path, None] = {}
@@ -83,10 +83,10 @@ def _below(folder: Path) -> list[Path]:
 
 
 def read_pieces(path: Path, column: str = "text") -> Iterator[Piece | Fault]:
-    """The texts of a file, in order, and a fault for each part of it that could not be used.
+    """The texts of a file, in order, and a fault for each part that could not be used.
 
-    The extension, before .gz or .zst, gives the format; an unknown extension means plain text in UTF-8. Of tables and
-    JSONL, `column` is read.
+    The format is that of the extension, without .gz or .zst; an unknown extension means plain text in UTF-8. For tables
+    and JSONL, the column (or key) `column` is read.
     """
     suffix = (Path(path.stem) if path.suffix.lower() in _PACKED else path).suffix.lower()
     name, record = str(path), 0

@@ -1,8 +1,8 @@
 """Cuts texts into windows of tokens, stored in two files so that a scan of any size can read them piece by piece.
 
-A window starts with the token with which texts of the model begin, if there is one, and has up to `length` tokens
-including that. It never extends past the end of a text. `ids.bin` has the ids of all windows concatenated,
-little-endian, two bytes each if the vocabulary allows; `index.bin` has a row of INDEX for each window.
+A window starts with the token that begins the model's texts, if there is one, and has up to `length` tokens including
+that. It never extends past the end of a text. `ids.bin` has the ids of all windows concatenated, little-endian, with
+two bytes each if the vocabulary allows it. `index.bin` has a row of INDEX for each window.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ class Cut:
 
 
 FAULTS = 1000
-"""The number of faults kept individually; further ones are only counted."""
+"""How many faults are recorded individually; further ones are only counted."""
 
 
 def cut(
@@ -84,9 +84,9 @@ def cut(
     Args:
         read: texts and faults, in order; files are numbered in order of appearance.
         tokenizer: encodes the texts. A text that it cannot encode is a fault.
-        vocab_size: rows of the embedding.
+        vocab_size: the number of rows of the embedding.
         folder: where IDS and ROWS are written.
-        length: tokens of a window, including the one with which texts begin.
+        length: the number of tokens of a window, including the one that begins a text.
         limit: the number of tokens after which no further window begins.
         progress: receives the number of tokens so far.
 
@@ -123,7 +123,7 @@ def cut(
 
 
 def _windows(ids: tuple[int, ...], first: tuple[int, ...], length: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The windows of one text: how many of its tokens precede each, and the ids, including those that begin a text."""
+    """The windows of one text: (number of its tokens before the window, ids, including those that begin a text)."""
     room = length - len(first)
     for offset in range(0, len(ids), room):
         window = (*first, *ids[offset : offset + room])

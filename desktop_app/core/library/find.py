@@ -17,10 +17,8 @@ def find_model(text: str) -> Path:
     """The folder of the model that `text` names.
 
     `text` is a folder itself, a bundled model (sorter), a snapshot of its training (sorter@50), or a repository in the
-    hub's cache. An existing folder takes precedence; what is clearly a path is returned as it is, whether or not it
-    exists.
-
-    Raises ModelError, which says how to get a model that is not on this machine.
+    hub's cache. An existing folder takes precedence. A text that is clearly a path is returned as a path, whether or
+    not it exists. Raises ModelError that says how to get a model that is not on this machine.
     """
     path = as_path(text)
     if text and _exists(path):
@@ -56,7 +54,7 @@ def find_model(text: str) -> Path:
 
 
 def last_of(folder: Path) -> Path:
-    """The last snapshot in a folder of checkpoints that is not a model itself; any other folder unchanged."""
+    """The last snapshot in a folder of checkpoints, if `folder` is not a model itself; otherwise `folder`."""
     if folder.is_dir() and not is_model(folder):
         training = training_of(folder)
         return folder if training is None else training.snapshots[-1].folder
@@ -64,7 +62,7 @@ def last_of(folder: Path) -> Path:
 
 
 def _snapshot_in(text: str) -> Path | None:
-    """The snapshot that FOLDER@STEP names; FOLDER is a model's or one of checkpoints. Raises ModelError."""
+    """The snapshot that FOLDER@STEP names; FOLDER is that of a model, or one of checkpoints. Raises ModelError."""
     name, at, step = text.rpartition("@")
     folder = as_path(name)
     if not at or not step.isdecimal() or len(step) > 9 or not name or not _exists(folder):
@@ -82,9 +80,10 @@ def at_step(folder: Path, step: int) -> Path:
 
 
 def reference_of(folder: str) -> str:
-    """The name of the model in `folder` for session files, valid on other machines if the model has such a name.
+    """The name of the model in `folder` for session files; if possible, a name that is valid on other machines.
 
-    A bundled model's name, a snapshot's (sorter@50), `owner/name@commit` in the hub's cache, else the full path.
+    That is the name of a bundled model or its snapshot (sorter@50), or `owner/name@commit` in the hub's cache; else the
+    full path.
     """
     path = Path(folder)
     if not folder or "\0" in folder:

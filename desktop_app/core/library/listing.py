@@ -101,7 +101,7 @@ def _remembered() -> Iterator[ModelRow]:
 
 
 def _cached() -> Iterator[ModelRow]:
-    """The models in the hub's cache; the branches of a training run are one row, main's or else the last one's."""
+    """The models in the hub's cache. The branches of a training run are one row: that of main, or else of the last."""
     for _, found in groupby(cached_models(), lambda one: one.name.repository):
         commits = list(found)
         whole = [one for one in commits if not one.missing]
@@ -161,13 +161,13 @@ def _catalogue() -> Iterator[ModelRow]:
 def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, state: str) -> ModelRow:
     training = training_of(folder)
     if training is not None and not is_model(folder):
-        folder = training.snapshots[-1].folder  # a folder of checkpoints, not a model itself
+        folder = training.snapshots[-1].folder  # a folder of checkpoints, which is not a model itself
     try:
         config, trouble = _config(folder)
         if config is not None and (missing := missing_files(folder)):
             trouble = f"{missing[0]} is missing"
     except OSError as reason:
-        # Without permission, or on a network share that is gone; the other rows are not affected.
+        # For example, permission is missing or a network share is gone; the other rows are not affected.
         config, trouble = None, f"cannot be read: {reason.strerror or reason}"
     state = trouble or _with_range(state, training)
     return ModelRow(
@@ -176,7 +176,7 @@ def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, 
 
 
 def _disk(folder: Path, training: Training | None) -> int:
-    """The bytes of a model's files, its snapshots' among them."""
+    """The bytes of a model's files, including those of its snapshots."""
     snapshots = () if training is None else training.snapshots
     return sum(bytes_on_disk(place) for place in {folder, *(snapshot.folder for snapshot in snapshots)})
 
@@ -186,7 +186,7 @@ def _with_range(state: str, training: Training | None) -> str:
 
 
 def _config(folder: Path) -> tuple[Config | None, str]:
-    """The config in a folder, or what is wrong with it, in a few words."""
+    """The config in a folder, and what is wrong with it, in a few words; one of them is None or ""."""
     if not folder.is_dir():
         return None, "the folder is gone"
     if not (folder / "config.json").is_file():

@@ -23,7 +23,7 @@ FORMULA = "resid_post = resid_pre + attn_out + mlp_out"
 
 
 def whole_block(scene: Scene) -> Box:
-    """All patterns of the block, the vectors that add up to its result for the selected token, and all results."""
+    """All patterns of the block, the vectors whose sum is its result for the selected token, and all results."""
     terms = (
         ("resid_pre", Hue.RESIDUAL, ""),
         ("attn_out", Hue.ATTENTION, "+"),

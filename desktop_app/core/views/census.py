@@ -18,7 +18,7 @@ def content(scene: Scene) -> View:
 
 
 def census_view(name: str, config: Config, rank: CurvePanel | None = None) -> View:
-    """The model `name` of this config: its parameter families as bars, and its totals next to those of other sizes."""
+    """A view of the model `name` with this config: its parameter families as bars, and totals next to other sizes."""
     own, others = census(name, config), references()
     lead = Sentences(
         Phrase("{1} parameters.", Count(own.total)),
@@ -84,7 +84,7 @@ def rank_panel(checkpoint: Checkpoint, layer: int, head: int) -> CurvePanel:
 
 
 def _value(low: LowRank) -> BarsPanel:
-    """Parameters of one head's W_OV as two thin matrices, next to those of one full matrix of higher rank."""
+    """The parameters of one head's W_OV as two thin matrices, next to those of one full matrix."""
     key = "rank {1}; {2} fewer in all {3} heads" if low.saved >= 0 else "rank {1}; {2} more in all {3} heads"
     saved = Phrase(key, low.rank, Count(abs(low.saved)), Count(low.heads))
     bars = (

@@ -1,4 +1,4 @@
-"""The check workspace: every tensor is recomputed from its inputs, and those that differ most are listed first."""
+"""The check workspace: every tensor is recomputed from its inputs; those that differ most are listed first."""
 
 from desktop_app.core.check import TOLERANCE, Finding, check_pass
 from desktop_app.core.levels import number

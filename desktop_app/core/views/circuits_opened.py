@@ -1,4 +1,4 @@
-"""A pair of heads or a copying score taken apart: recomputed in float64, with the path's directions read as tokens."""
+"""Opened pairs of heads and copying scores: recomputed in float64, with the path's directions read as tokens."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _LISTED = 8
 
 
 def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value: float) -> Box:
-    """The norms that make up the score, what random matrices give, and the strongest path through both heads."""
+    """The norms in the score, the score of random matrices, and the strongest path through both heads."""
     layer1, head1, layer2, head2 = index
     checkpoint = scene.checkpoint
     v1, o1 = head_circuits.factors(checkpoint, "OV", layer1, head1)
@@ -75,7 +75,7 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
 
 
 def _norm(left: Array, right: Array) -> float:
-    """Frobenius norm of a product of thin factors."""
+    """The Frobenius norm of a product of thin factors."""
     return float(np.sqrt(max(0.0, np.trace((left.T @ left) @ (right @ right.T)))))
 
 
@@ -93,7 +93,7 @@ def _bars(title: str, values: Array, scene: Scene, hue: Hue) -> BarsPanel:
 
 
 def copying(scene: Scene, layer: int, head: int, through_mlp: bool) -> Box:
-    """The eigenvalues that make up a copying score, recomputed in float64."""
+    """The eigenvalues from which a copying score is computed, recomputed in float64."""
     through = head_circuits.read_through_mlp(layer, through_mlp)
     values = head_circuits.copying_of(scene.checkpoint, layer, head, through_mlp=through_mlp, norm=through_mlp)
     total, sizes = float(values.sum().real), float(np.abs(values).sum())

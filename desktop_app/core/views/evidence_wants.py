@@ -44,7 +44,7 @@ SEARCH = Product("evidence_search", Phrase("Searching the passages"), _search, o
 
 
 class _Same:
-    """Evidence as a hashable argument of a want; two are equal only if they hold the same object."""
+    """Evidence as a hashable argument of a want; two are equal only if they contain the same object."""
 
     def __init__(self, value: Evidence) -> None:
         self.value = value
@@ -57,7 +57,7 @@ class _Same:
 
 
 def of_heads(scene: Scene) -> bool:
-    """Whether heads are shown rather than neurons."""
+    """Whether heads are shown, not neurons."""
     return scene.state.view.evidence == "heads"
 
 
@@ -66,7 +66,7 @@ def _kind(scene: Scene) -> str:
 
 
 def typed(scene: Scene) -> tuple[str, tuple[int, int] | None]:
-    """The text searched for, and the block and neuron if it names one, as "5.812" does."""
+    """The search text, and the block and neuron if it names one, as "5.812" does."""
     typed = scene.state.view.evidence_find.strip()
     match = re.fullmatch(r"(\d{1,3})\.(\d{1,6})", typed, re.ASCII)
     if match is None:
@@ -77,7 +77,7 @@ def typed(scene: Scene) -> tuple[str, tuple[int, int] | None]:
 
 
 def evidence_want(scene: Scene) -> Want:
-    """The want for the evidence about this model."""
+    """The request for the evidence about this model."""
     return Want(EVIDENCE, (scene.state.evidence,))
 
 
@@ -88,7 +88,7 @@ def evidence_of(scene: Scene) -> Evidence | None:
 
 
 def unit_of(scene: Scene) -> tuple[int, int]:
-    """Block and number of the shown neuron or head; for neurons the most active one unless one was chosen."""
+    """Block and index of the shown neuron or head; for neurons, the most active one unless one was chosen."""
     if of_heads(scene):
         return scene.layer, scene.head
     named = typed(scene)[1]
@@ -101,7 +101,7 @@ def unit_of(scene: Scene) -> tuple[int, int]:
 
 
 def _wanted(scene: Scene, evidence: Evidence) -> dict[str, Want]:
-    """The wants of a view with evidence, by name."""
+    """The requests of a view with evidence, by name."""
     layer, unit = unit_of(scene)
     same, kind = _Same(evidence), _kind(scene)
     mean = 0.0 if of_heads(scene) else float(evidence.arrays["post.mean"][layer, unit])
@@ -116,17 +116,17 @@ def _wanted(scene: Scene, evidence: Evidence) -> dict[str, Want]:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """The products that the view needs: the evidence, and what is computed from it for the shown neuron or head."""
+    """The products that the view needs: the evidence, and what is computed from it for the displayed neuron or head."""
     evidence = evidence_of(scene)
     return (evidence_want(scene), *(() if evidence is None else _wanted(scene, evidence).values()))
 
 
 def made(scene: Scene, evidence: Evidence, what: str) -> object:
-    """The result named `what` of `_wanted`; None until it is ready, or if it is not needed."""
+    """The result named `what` in `_wanted`; None until it is computed, or if it is not needed."""
     want = _wanted(scene, evidence).get(what)
     return None if want is None else scene.made(want)
 
 
 def name_of(layer: int, unit: int) -> str:
-    """A neuron or head as text: its block, and its number in the block."""
+    """The name of a neuron or head: its block, and its index in the block."""
     return f"{layer}.{unit}"

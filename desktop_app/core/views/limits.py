@@ -1,4 +1,4 @@
-"""Colour limits set by the user: which one applies to a view, and the view with it."""
+"""Colour limits set by the user: which one applies to a view, and the view with that limit."""
 
 import math
 from dataclasses import replace
@@ -23,14 +23,14 @@ COLOURED = StripsPanel | MapPanel | GridPanel | MultiplesPanel | AtlasPanel | Sh
 
 
 def with_limits(view: View, options: ViewOptions) -> View:
-    """The view on the scale that `options` fix: diverging colours up to `limit`, patterns up to `pattern_limit`."""
+    """The view with the limits set in `options`: diverging colours up to `limit`, patterns up to `pattern_limit`."""
     if options.limit is None and options.pattern_limit is None:
         return view
     return replace(view, content=_box(view.content, options))
 
 
 def limit_field(view: View) -> str | None:
-    """The view option that fixes the limit of this view's largest picture; None if nothing is shown in colours."""
+    """The view option for the limit of this view's largest picture; None if nothing is shown in colours."""
     found = next((p for p in _coloured(view.content) if not (isinstance(p, GridPanel) and p.small)), None)
     if found is None:
         return None
@@ -42,12 +42,12 @@ def limit_field(view: View) -> str | None:
 
 
 def read_limit(text: str) -> float | None:
-    """The typed limit, None for an empty text. Raises LogitscopeError for anything but a number above 0."""
+    """The typed limit; None for an empty text. Raises LogitscopeError for anything except a number above 0."""
     if not text.strip():
         return None
     try:
         limit = float(text.strip().replace(",", ".").replace("±", ""))
-    except ValueError:  # rejected below, as other numbers are
+    except ValueError:  # refused below, together with numbers out of range
         limit = math.nan
     if not 0 < limit <= MOST:
         raise LogitscopeError(f"A colour limit is a number above 0, like 2.5; {text[:40]!r} is not.")
@@ -55,7 +55,7 @@ def read_limit(text: str) -> float | None:
 
 
 def _ends(panel: COLOURED) -> bool:
-    """Whether a panel's colours encode magnitudes; a scale without a rule, as for masks, does not."""
+    """Whether a panel's colours show magnitudes; a scale without a rule, as for masks, does not."""
     return bool(panel.levels.rule)
 
 

@@ -39,7 +39,7 @@ FATES = {
 
 
 def cut_words(scene: Scene) -> str:
-    """What the sampling settings keep, as text: "top-k 40, then top-p 0.90 keep 11 of 4,096"."""
+    """Words for what the sampling settings leave: "top-k 40, then top-p 0.90 keep 11 of 4,096"."""
     stages, sampling = scene.stages, scene.state.sampling
     total, kept = Count(len(scene.ranked)), Count(stages.n_kept)
     if sampling.greedy:
@@ -65,7 +65,7 @@ def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
 
 
 def cut_lines(ranks: list[int], kept: int, words: str) -> tuple[Cut, ...]:
-    """Lines between bars: one where ranks are left out, and one between the tokens kept and those removed."""
+    """Lines between bars: one where ranks are left out, and one between the tokens that survive and those cut."""
     lines = []
     for n in range(1, len(ranks)):
         left_out = ranks[n] - ranks[n - 1] - 1
@@ -106,7 +106,7 @@ def _bars(
 
 
 def _compared(*panels: BarsPanel) -> Box:
-    """Panels side by side whose bars share one scale, so that a longer bar is a larger number."""
+    """Panels side by side whose bars have the same scale, so that a longer bar is a larger number."""
     bars = tuple(bar for panel in panels for bar in panel.bars)
     return row(*(replace(panel, peers=bars) for panel in panels))
 
@@ -121,7 +121,7 @@ def logits(scene: Scene) -> Box:
     ranks = list(range(min(_SHOWN, len(scene.ranked))))
     values = scene.ranked.logits
     bars = _bars(scene, ranks, lambda r: float(values[r]), kept=len(values), text=number)
-    # All logits by rank, sampled evenly on a logarithmic axis of ranks, so that the highest are all kept.
+    # All logits by rank, sampled evenly on a logarithmic axis of ranks, which includes all of the highest.
     count, middle = len(values), float(values.mean())
     picked = np.unique(np.round(np.geomspace(1, count, 300)).astype(int)) - 1
     curve = CurvePanel(
@@ -194,7 +194,7 @@ def temperature(scene: Scene) -> Box:
 
 
 def top_k(scene: Scene) -> Box:
-    """The k highest are kept and renormalised."""
+    """The k highest probabilities, and these renormalised."""
     stages, sampling = scene.stages, scene.state.sampling
     kept = stages.n_top_k
     ranks = shown_ranks(kept, len(scene.ranked))
@@ -228,7 +228,7 @@ def top_k(scene: Scene) -> Box:
 
 
 def top_p(scene: Scene) -> Box:
-    """The running sum of what top-k kept, and the token at which it reaches p."""
+    """The running sum of the probabilities after top-k, and the token at which it reaches p."""
     stages, sampling = scene.stages, scene.state.sampling
     kept = stages.n_kept
     ranks = [r for r in shown_ranks(kept, len(scene.ranked)) if r < stages.n_top_k]
@@ -268,7 +268,7 @@ def top_p(scene: Scene) -> Box:
 
 
 def probabilities(scene: Scene) -> Box:
-    """The model's distribution and the one that is sampled, side by side, and whether each token was kept."""
+    """The model's distribution next to the one that is sampled, and whether each token survived."""
     stages = scene.stages
     ranks = shown_ranks(stages.n_kept, len(scene.ranked))
     raw = _bars(

@@ -1,4 +1,4 @@
-"""The sheet: the whole pass in one picture that zooms down to a single number, with the current step marked."""
+"""The sheet: the whole pass in one picture that can be zoomed down to single numbers, with the current step marked."""
 
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
@@ -22,13 +22,13 @@ _WANT = Want(_VALUES)
 
 
 def wants(_scene: Scene) -> tuple[Want, ...]:
-    """The product that the view needs: it reads the pass at any zoom level."""
+    """The product that the view needs: it reads the pass for any zoom level."""
     return (_WANT,)
 
 
 def content(scene: Scene) -> View:
     """The sheet, with the pictures of the current step marked."""
-    from desktop_app.core.steps import step_list  # the table of steps imports this module
+    from desktop_app.core.steps import step_list  # imported here, because the table of steps imports this module
 
     values: SheetValues | None = scene.made(_WANT)
     if values is None:

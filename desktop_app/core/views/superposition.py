@@ -63,7 +63,7 @@ def _without(scene: Scene) -> int:
 
 
 def neuron_of(scene: Scene) -> int:
-    """The shown neuron: the one of the shown block that is strongest at the selected token."""
+    """The displayed neuron: the one in the displayed block that is strongest at the selected token."""
     return int(np.argmax(scene.trace.read(f"blocks.{scene.layer}.mlp.post", row=scene.token)))
 
 
@@ -125,7 +125,7 @@ def _many(bound: float) -> str:
 
 
 def _chosen(scene: Scene) -> list[int]:
-    """The tokens whose interference is shown: those pinned, then the text's own, from the selected one backwards."""
+    """The tokens whose interference is shown: those pinned, then those of the text, from the selected one backwards."""
     before = reversed(scene.trace.ids[: scene.token + 1])
     return list(dict.fromkeys([*scene.state.pinned, *before, *scene.trace.ids]))[:_FEATURES]
 
@@ -223,7 +223,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A number taken apart: the two vectors whose dot product it is."""
+    """The view of an opened number: the two vectors whose dot product it is."""
     value, one, other = _vectors(scene, cell)
     readout = describe(scene, cell)
     formula = {

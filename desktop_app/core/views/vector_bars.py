@@ -13,7 +13,7 @@ from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.phrase import Phrase, joined
 
 _LISTED = 6
-_TOGETHER = 3  # positions named of tokens with equal rows
+_TOGETHER = 3  # the maximum number of positions named for tokens with equal rows
 
 
 def strongest(
@@ -41,7 +41,7 @@ def alike(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL) -> BarsPanel:
     lengths = np.linalg.norm(rows, axis=1)
     own = lengths[scene.token]
     cosines = rows @ rows[scene.token] / np.maximum(lengths * own, 1e-30)
-    # Equal rows, of one token at several positions, are one bar.
+    # Equal rows, of the same token at several positions, share one bar.
     equal: dict[bytes, list[int]] = {}
     for n in np.argsort(-cosines, kind="stable"):
         if n != scene.token:
@@ -83,7 +83,7 @@ def _brief(value: float) -> str:
 
 
 def turned(scene: Scene, left: str, right: str, total: str) -> TextPanel:
-    """A sum of two vectors in numbers: their norms, the angle between them, and how far the first was rotated."""
+    """A sum of two vectors in numbers: their norms, the angle between them, and how far the first is rotated."""
     a, b, c = (scene.trace.read(name, row=scene.token).astype(np.float64) for name in (left, right, total))
     return TextPanel(
         title=Phrase("As arrows"),

@@ -47,7 +47,7 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
         stems=True,
         hue=Hue.ACCENT,
     )
-    # Before and after differ in size by design, so each strip has its own limits.
+    # Before and after differ in size by design, so each strip has separate limits.
     first = StripsPanel(
         carpet=True,
         title=Phrase("One vector, four steps: {1}", token_name(scene, position)),
@@ -111,10 +111,10 @@ def _addition(scene: Scene, left: str, right: str, total: str, right_hue: Hue) -
 
 
 def resid_mid(scene: Scene) -> Box:
-    """What attention wrote is added to the stream."""
+    """The output of attention, added to the residual stream."""
     return _addition(scene, scene.block("resid_pre"), scene.block("attn_out"), scene.block("resid_mid"), Hue.ATTENTION)
 
 
 def resid_post(scene: Scene) -> Box:
-    """What the MLP wrote is added to the stream."""
+    """The output of the MLP, added to the residual stream."""
     return _addition(scene, scene.block("resid_mid"), scene.block("mlp_out"), scene.block("resid_post"), Hue.MLP)

@@ -1,4 +1,4 @@
-"""What muting each part does to the explained logit, compared with what the part adds to it directly."""
+"""The effect of ablating each part on the explained logit, compared with what the part adds to it directly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from desktop_app.gpt2.phrase import Phrase
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """How much muting a part (by name) or a block (by number) changes the explained number."""
+    """How much ablating a part (by name) or a block (by number) changes the explained number."""
 
     of_part: Mapping[str, float]
     of_block: Mapping[int, float]
 
 
 def muted(part: Part) -> Target | None:
-    """The target to mute for a part (head, MLP or token embedding); None for a part that cannot be muted alone."""
+    """The target to ablate for a part (head, MLP or token embedding); None if a part cannot be ablated alone."""
     if part.kind is Kind.HEAD and part.layer is not None and part.head is not None:
         return head(part.layer, part.head)
     if part.kind is Kind.MLP and part.layer is not None:
@@ -63,13 +63,13 @@ _EFFECTS = Product("why_effects", Phrase("Muting each part"), _compute, quick=Fa
 
 
 def want(scene: Scene, target: int, against: int | None) -> tuple[Want, ...]:
-    """The effects, if they are requested; they are measured only after the last position."""
+    """The request for the effects, if the user asks for them; they are measured only after the last position."""
     asked = scene.state.view.effects and scene.position == len(scene.trace) - 1
     return (Want(_EFFECTS, (target, against, scene.state.view.baseline)),) if asked else ()
 
 
 def of(scene: Scene, wanted: tuple[Want, ...], part: Part | None, layer: int | None) -> float | None:
-    """The effect of muting a part, or a block if there is no part; None if it is not known."""
+    """The effect of ablating a part, or a block if there is no part; None if it is not known."""
     made: Effects | None = scene.made(wanted[0]) if wanted else None
     if made is None:
         return None

@@ -11,7 +11,7 @@ Reads = list[tuple[str, str, str]]
 
 
 def as_numpy(scene: Scene, found: Attribution, part: Part | None) -> str:
-    """Lines for one part or, without one, for all embeddings and blocks and the constant, which add up to the logit.
+    """Lines of code for one part or, without one, for all terms of the waterfall, which add up to the logit.
 
     Raises ModelError for a model rounded to int8.
     """
@@ -38,7 +38,7 @@ def as_numpy(scene: Scene, found: Attribution, part: Part | None) -> str:
 
 
 def _vector(scene: Scene, part: Part, row: int) -> tuple[Reads, str]:
-    """What a part's vector is read from, and the expression that computes it."""
+    """The names from which a part's vector is read, and the expression that computes it."""
     if part.layer is None:
         return [("part", part.name, f"[{row}]")], "part"
     block = f"blocks.{part.layer}."
