@@ -9,6 +9,7 @@ from desktop_app.figures.theme import mix
 
 Extent = tuple[float, float]
 _CUT = 18.0
+_LABELS = 0.62  # the share of the width that labels may take, if the bars still have some
 _SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never shortened in favour of a remark
 _LEAST_ROW, _MOST_ROW, _THICKEST = 18.5, 44.0, 18.0
 _LEAST_BESIDE = 15.0  # height of a row beside a map, whose rows have no space between them
@@ -39,7 +40,7 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
 
     def label_beside(remark: float) -> float:
         spare = body.w - text - remark - page.u(70)
-        return min(whole, max(body.w * 0.34, page.u(_SHORT_NAME), min(body.w * 0.5, spare)))
+        return min(whole, max(body.w * 0.34, page.u(_SHORT_NAME), min(body.w * _LABELS, spare)))
 
     label = label_beside(remark)
     if body.w - label - text - remark < page.u(34):

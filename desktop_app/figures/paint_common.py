@@ -33,7 +33,8 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
         return rect
     y = rect.y + page.u(9)
     colour = page.theme.accent if panel.current else page.theme.ink
-    used = page.words(rect.x, y, panel.title, bold=True, colour=colour, room=rect.w)
+    size = page.fitting(panel.title, rect.w / (1 + page.slack), (13, 12, 11, 10), bold=True)
+    used = page.words(rect.x, y, panel.title, size=size, bold=True, colour=colour, room=rect.w)
     gap = page.u(10) + used * page.slack if used else 0
     room = rect.w - used - gap
     note, size = _note(panel.aside, room, page)
@@ -293,13 +294,13 @@ def labels_width(
     labels: tuple[str, ...], length: float, most: float, page: Page, size: float = 12, *, tokens: bool = True
 ) -> float:
     """The width of the widest of `labels` along a side of `length`, at most `most`; `tokens` may include positions."""
-    widest = max((page.width(t, size=size, mono=True) for t in _longest(labels)), default=0)
+    widest = max((page.width(t, size=size, mono=True) for t in longest(labels)), default=0)
     if tokens and label_step(len(labels), length, page) > 1:
         widest += page.width(f" {len(labels)}", size=10, mono=True)
     return min(most, widest + page.u(10))
 
 
 @lru_cache(maxsize=16)
-def _longest(labels: tuple[str, ...]) -> list[str]:
+def longest(labels: tuple[str, ...]) -> list[str]:
     """The labels with the most characters, one of which is the widest."""
     return sorted(labels, key=len, reverse=True)[:24]

@@ -1,6 +1,7 @@
 """The painter of graphs: nodes in columns and on levels, joined by edges as wide as their weights."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _THICK = (5.0, 13.0)  # width of an edge of weight 1, if columns are close toget
 _SHARES = (0.05, 0.2, 0.5, 1.0)
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 _GAP = 0.7  # width of a gap for positions left out, as a fraction of a column's width
-_WIDEST = 190.0
+_WIDEST = 320.0
 _POINTS = 24  # number of points of a curved edge
 _FINE = 0.7  # width of background lines
 _MARGIN = 22  # distance between the lowest level and the labels of columns
@@ -25,7 +26,7 @@ _MARGIN = 22  # distance between the lowest level and the labels of columns
 
 def graph_extent(panel: GraphPanel, width: float, page: Page) -> Extent:
     """Minimum and preferred height: a fixed height for each level with a name, and the column labels below."""
-    fixed = heading_height(panel) + _LEGEND + _label_room(panel, width, page) * _SIN / page.scale + 34
+    fixed = heading_height(panel) + _LEGEND + _label_height(panel, width, page) / page.scale + 34
     levels = sum(bool(words) for words in panel.level_labels)
     return fixed + max(90, _LEVEL * levels), fixed + max(240, 1.7 * _LEVEL * levels)
 
@@ -38,6 +39,22 @@ def _label_room(panel: GraphPanel, width: float, page: Page) -> float:
     return min(room, page.u(_MOST_LABEL))
 
 
+def _is_level(panel: GraphPanel, width: float, page: Page) -> bool:
+    """Whether the labels of columns need not slant: each fits under its column."""
+    most = 1.4 * page.u(_WIDEST) if len(panel.positions) < 2 else min(0.8 * width / _span(panel), page.u(_WIDEST))
+    return 1.1 * _label_room(panel, width, page) <= most
+
+
+def _label_height(panel: GraphPanel, width: float, page: Page) -> float:
+    return page.u(12) if _is_level(panel, width, page) else _label_room(panel, width, page) * _SIN
+
+
+def _span(panel: GraphPanel) -> float:
+    """The width of all columns and of the gaps where positions are left out, in columns."""
+    gaps = sum(later != earlier + 1 for earlier, later in pairwise(panel.positions))
+    return max(len(panel.positions) - 0.5 + _GAP * gaps, 1.0)
+
+
 def _leaves_out(panel: GraphPanel) -> bool:
     return bool(panel.positions) and len(panel.positions) <= panel.positions[-1]
 
@@ -47,8 +64,11 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     body = heading(panel, rect, page)
     theme, room = page.theme, _label_room(panel, rect.w, page)
     left = max((page.width(words, size=10) for words in panel.level_labels), default=0.0) + page.u(12)
-    foot = page.u(_LEGEND + _MARGIN) + room * _SIN
-    box = body.inset(left=left, top=page.u(12), right=room * _COS + page.u(4), bottom=foot)
+    flat = _is_level(panel, rect.w, page)
+    foot = page.u(_LEGEND + _MARGIN) + _label_height(panel, rect.w, page)
+    box = body.inset(
+        left=left, top=page.u(12), right=max(room * (0.5 if flat else _COS), page.u(20)) + page.u(4), bottom=foot
+    )
     x, gaps, unit = _columns(panel, box, page)
     thick = min(max(0.16 * unit, page.u(_THICK[0])), page.u(_THICK[1]), 0.5 * unit)
     levels = max(len(panel.level_labels) - 1, 1)
@@ -70,10 +90,11 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     for knot, (kx, ky) in zip(panel.knots, at, strict=True):
         size = page.u(2.2 + 2.6 * math.sqrt(knot.weight)) * min(1.0, max(unit / page.u(14), 0.4))
         page.marks.append(Dots(np.array([kx]), np.array([ky]), theme.accent if knot.marked else theme.ink, size))
-    _labels(panel, x, box, room, page)
+    _labels(panel, x, box, room, page, level=flat)
     under = Rect(box.x, body.y + body.h - page.u(_LEGEND), rect.x + rect.w - box.x, page.u(_LEGEND))
     _legend(panel, under, thick, page)
-    whole = Rect(box.x - page.u(8), box.y - page.u(8), box.w + page.u(16), box.h + page.u(16))
+    right = max(box.x + box.w, ends[:, [0, 2]].max(initial=0.0))  # edges side by side go beyond the last column
+    whole = Rect(box.x - page.u(8), box.y - page.u(8), right - box.x + page.u(16), box.h + page.u(16))
     reached = ends
     if panel.bowed and len(ends):  # the pointer selects a curved edge by its middle
         ways = [_way(panel, n, ends[n], unit) for n in range(len(panel.strands))]
@@ -102,7 +123,7 @@ def _columns(panel: GraphPanel, box: Rect, page: Page) -> tuple[list[float], lis
             at += _GAP
         places.append(at)
         at += 1
-    unit = min(box.w / max(at - 0.5, 1), page.u(_WIDEST))
+    unit = min(box.w / _span(panel), page.u(_WIDEST))
     return [box.x + p * unit for p in places], [box.x + g * unit for g in gaps], unit
 
 
@@ -138,8 +159,8 @@ def _shade(colour: str, page: Page) -> str:
     return mix(colour, page.theme.background, 0.75)
 
 
-def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Page) -> None:
-    """Write the labels of columns, slanting down to the right, as many as fit."""
+def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Page, *, level: bool) -> None:
+    """Write the labels of columns, slanting down to the right, as many as fit, or all of them level."""
     lowest, end = box.y + box.h + page.u(16), -math.inf
     chosen = [knot.column for knot in panel.knots if knot.marked]
     near = page.u(14)
@@ -149,7 +170,8 @@ def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Pag
             continue
         step = 2 if _leaves_out(panel) else 1
         said = label_words(words, panel.positions[n], step, room, page, 11)
-        page.words(x[n] - page.u(2), lowest, said, size=11, mono=True, angle=-55, room=room, bold=held,
+        page.words(x[n] - (0 if level else page.u(2)), lowest, said, size=11, mono=True, angle=0 if level else -55,
+                   align="center" if level else "left", room=room, bold=held,
                    colour=page.theme.accent if held else None)  # fmt: skip
         end = x[n]
 

@@ -1,7 +1,7 @@
 """Painters of heatmaps: strips, maps, attention grids and many small grids."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from desktop_app.figures.paint_common import (
     labelled,
     labels_width,
     legend,
+    longest,
     map_height,
     row_labels,
 )
@@ -39,6 +40,7 @@ _GROUP_HEAD = 14.0
 _SMALL_WORDS = 58.0  # height of the words above and below a small grid
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
 _LONGEST_LABEL = 118.0  # maximum length of a column's label
+_LEVEL_ROOM = 32.0  # height of level labels over columns, and of the names of both sides beside them
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 
@@ -178,9 +180,8 @@ def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
     """Minimum and preferred height: rows of 3 to 18 units, 70 to 460 in total; rows with words in cells are higher."""
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
-    if panel.column_labels:
-        tokens = panel.column_picks is Select
-        fixed += (_column_room(panel.column_labels, width, page, tokens=tokens) * _SIN + page.u(12)) / page.scale
+    _, over = _map_sides(panel, width, math.inf, page)
+    fixed += over.height(page) / page.scale
     if panel.texts:
         return fixed + max(rows * 15, 40), fixed + max(rows * 22, 40)
     return fixed + min(max(rows * 9, 40), 200), fixed + min(max(rows * 18, 40), 460)
@@ -193,18 +194,11 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     tokens = panel.picks is Select
     rows, columns = panel.values.shape
     across = panel.column_picks is Select
-    label = _column_room(panel.column_labels, rect.w, page, tokens=across)
-    # Row labels are shortened only if the words in the cells need the space; the tokens can also be read in the text.
-    longest = max((page.width(t, size=12, mono=True) for line in panel.texts for t in line), default=page.u(20))
-    spare = rect.w - label * _COS - columns * (longest + page.u(5)) - page.u(4)
-    most = rect.w * 0.3 if tokens else max(rect.w * 0.3, min(rect.w * 0.45, spare))
-    left = labels_width(panel.row_labels, body.h, most, page, tokens=tokens) + page.u(4)
-    top = label * _SIN + page.u(12) if label else 0
-    box = body.inset(left=left, top=top, right=label * _COS)
+    left, over = _map_sides(panel, rect.w, body.h, page)
+    top = over.height(page)
+    box = body.inset(left=left, top=top, right=over.beyond)
     box = Rect(box.x, box.y, box.w, map_height(rows, whole.h - top, page))
-    _column_labels(
-        panel.column_labels, panel.selected_column, box, label, page, first=panel.first_column, tokens=across
-    )
+    _column_labels(panel.column_labels, panel.selected_column, box, over, page, first=panel.first_column, tokens=across)
     said = heat(panel.values, panel.levels, box, page)
     marked = beyond_marks(panel.values, panel.levels, box, page)
     if panel.texts:
@@ -235,6 +229,18 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label, marked=marked)
 
 
+def _map_sides(panel: MapPanel, width: float, height: float, page: Page) -> tuple[float, "_Over"]:
+    """Room to the left of a table of this size, and above it."""
+    tokens, columns = panel.picks is Select, panel.values.shape[1]
+    over = _slanting(panel.column_labels, 0.7 * width, 0.3 * width, page, tokens=panel.column_picks is Select)
+    # Row labels are shortened only if the words in the cells need the space; the tokens can also be read in the text.
+    widest = max((page.width(t, size=12, mono=True) for line in panel.texts for t in line), default=page.u(20))
+    spare = width - over.beyond - columns * (widest + page.u(5)) - page.u(4)
+    most = width * 0.3 if tokens else max(width * 0.3, min(width * 0.45, spare))
+    left = labels_width(panel.row_labels, height, most, page, tokens=tokens) + page.u(4)
+    return left, over.levelled(panel.column_labels, width - left, page)
+
+
 def _rule_off_sums(rows: int, columns: int, box: Rect, page: Page) -> None:
     """Draw lines before the last row and column, which are sums."""
     x, y = box.x + box.w * (columns - 1) / columns, box.y + box.h * (rows - 1) / rows
@@ -258,6 +264,7 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 
 
 _HOLE = 0.8
+_SMALLEST_GRID = 320.0  # the wanted side of a grid of a few tokens
 _LEAST_GRID = 440
 """The minimum height of a large grid, in design units; a lower window scrolls."""
 
@@ -266,24 +273,23 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     """Minimum and preferred height: a square of the available width, plus labels and colour bar."""
     if panel.small:
         return _SMALL_WORDS + 96, _SMALL_WORDS + min(width / page.scale, 190)
-    left, top, over, _ = _grid_margins(panel, width, width, page)
-    side = min(width - left - over, _grid_side(panel, page))
-    wanted = heading_height(panel) + LEGEND + (top + side) / page.scale
+    left, over = _grid_margins(panel, width, width, page)
+    side = min(width - left - over.beyond, _grid_side(panel, page))
+    wanted = heading_height(panel) + LEGEND + (over.height(page) + side) / page.scale
     return min(_LEAST_GRID, wanted), wanted
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:
     """The preferred side of a grid: cells of 64 units, larger ones if there are few tokens."""
-    return page.u(max(64 * len(panel.values), 200))
+    return page.u(max(64 * len(panel.values), _SMALLEST_GRID))
 
 
-def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, float, float, float]:
-    """The margins of a grid at most `length` high: left, top and right, and the length of its column labels."""
+def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, "_Over"]:
+    """Room to the left of a grid at most `length` high, and above it."""
     corner = max(page.width(page.say(words), size=10) for words in (_corner(panel), _across(panel))) + page.u(12)
     left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
-    # Column labels slant to the right at 55 degrees, beyond the end of the grid.
-    label = min(labels_width(panel.labels, 0.7 * length, 0.3 * width, page), page.u(_LONGEST_LABEL))
-    return left, label * _SIN + page.u(12), label * _COS, label
+    side = min(width - left, length - page.u(_LEVEL_ROOM + LEGEND), _grid_side(panel, page))
+    return left, _slanting(panel.labels, 0.7 * length, 0.3 * width, page).levelled(panel.labels, side, page)
 
 
 def _corner(panel: GridPanel) -> str:
@@ -301,8 +307,10 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         return
     body = heading(panel, rect, page)
     count = len(panel.values)
-    left, top, over, label = _grid_margins(panel, body.w, min(body.w, body.h), page)
-    side = max(page.u(40), min(body.w - left - over, body.h - top - page.u(LEGEND), 1.5 * _grid_side(panel, page)))
+    left, over = _grid_margins(panel, body.w, min(body.w, body.h), page)
+    top = over.height(page)
+    room = min(body.w - left - over.beyond, body.h - top - page.u(LEGEND))
+    side = max(page.u(40), min(room, 1.5 * _grid_side(panel, page)))
     box = Rect(body.x + left, body.y + top, side, side)
     said = heat(panel.values, panel.levels, box, page)
     marked = beyond_marks(panel.values, panel.levels, box, page)
@@ -315,51 +323,80 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         fresh=0 if panel.keys_down else panel.fresh,
         first=panel.first,
     )
-    _column_labels(panel.labels, panel.selected if panel.keys_down else None, box, label, page, first=panel.first)
+    _column_labels(panel.labels, panel.selected if panel.keys_down else None, box, over, page, first=panel.first)
     if panel.keys_down:
         _outline_column(panel.selected, count, box, page)
     else:
         _outline_row(panel.selected, count, box, page)
     page.put_cells(box, (count, count), panel.values, panel.source, panel.title)
-    if top > page.u(30):
-        across = page.say(_across(panel))
-        page.words(box.x - page.u(10), box.y - page.u(23), across, size=10, colour=page.theme.dim, align="right")
     page.picks.append(Pick(Rect(body.x, box.y, left, side), Select, "choose this token", count))
-    page.words(
-        box.x - page.u(10), box.y - page.u(9), page.say(_corner(panel)), size=10, colour=page.theme.dim, align="right"
-    )
+    # The first row's label is higher than a row of less than its type size.
+    lift = page.u(9) + max(0.0, page.u(7) - side / count / 2)
+    for n, words in enumerate((_corner(panel), _across(panel))):
+        place = box.y - lift - n * page.u(14)
+        page.words(box.x - page.u(10), place, page.say(words), size=10, colour=page.theme.dim, align="right")
     under = Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, marked=marked)
 
 
-def _column_room(labels: tuple[str, ...], width: float, page: Page, *, tokens: bool = True) -> float:
-    """The length of the longest label over the columns of a table this wide; 0 if it has no labels."""
-    room = labels_width(labels, 0.7 * width, 0.3 * width, page, tokens=tokens)
-    return min(room, page.u(_LONGEST_LABEL)) if labels else 0.0
+@dataclass(frozen=True)
+class _Over:
+    """Room for the labels over columns: they slant to the right, or are level if each fits over its column."""
+
+    length: float = 0.0
+    level: bool = False
+
+    def height(self, page: Page) -> float:
+        """Room above the columns."""
+        if not self.length:
+            return 0.0
+        return page.u(_LEVEL_ROOM) if self.level else self.length * _SIN + page.u(12)
+
+    @property
+    def beyond(self) -> float:
+        """Room to the right of the last column."""
+        return 0.0 if self.level else self.length * _COS
+
+    def levelled(self, labels: tuple[str, ...], width: float, page: Page) -> "_Over":
+        """Level labels, if the widest fits over a column of a table this wide."""
+        widest = max((page.width(t, size=11, mono=True, bold=True) for t in longest(labels)), default=0.0)
+        return replace(self, level=(widest + page.u(6)) * len(labels) <= width)
+
+
+def _slanting(labels: tuple[str, ...], length: float, most: float, page: Page, *, tokens: bool = True) -> _Over:
+    """Room for labels that slant over a table at most `length` wide; none if it has no labels."""
+    room = labels_width(labels, length, most, page, tokens=tokens)
+    return _Over(min(room, page.u(_LONGEST_LABEL)) if labels else 0.0)
 
 
 def _column_labels(
     labels: tuple[str, ...],
     selected: int | None,
     box: Rect,
-    room: float,
+    over: _Over,
     page: Page,
     *,
     first: int = 0,
     tokens: bool = True,
 ) -> None:
-    """Write slanting labels over the columns of `box`, of which the first has the number `first`.
+    """Write labels over the columns of `box`, the first of which has the number `first`.
 
-    The selected label is always written.
+    The selected one is never left out.
     """
     width = box.w / max(len(labels), 1)
-    step = label_step(len(labels), box.w, page, 13)
+    step = 1 if over.level else label_step(len(labels), box.w, page, 13)
     size = 11 if step == 1 else 10
     chosen = selected if selected is not None and 0 <= selected < len(labels) else None
     for n in labelled(len(labels), step, chosen):
-        words = label_words(labels[n], first + n, step if tokens else 1, room, page, size)
-        page.words(box.x + (n + 0.5) * width + page.u(3), box.y - page.u(7), words, size=size, mono=True, angle=55,
-                   room=room, bold=n == chosen, colour=page.theme.accent if n == chosen else None)  # fmt: skip
+        bold, colour = n == chosen, page.theme.accent if n == chosen else None
+        middle = box.x + (n + 0.5) * width
+        if over.level:
+            page.words(middle, box.y - page.u(9), labels[n], size=size, mono=True, align="center", bold=bold,
+                       colour=colour, room=width)  # fmt: skip
+            continue
+        words = label_words(labels[n], first + n, step if tokens else 1, over.length, page, size)
+        page.words(middle + page.u(3), box.y - page.u(7), words, size=size, mono=True, angle=55, room=over.length,
+                   bold=bold, colour=colour)  # fmt: skip
 
 
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from desktop_app.core.analysis import spans
 from desktop_app.core.analysis.spans import LENGTHS, Masked
-from desktop_app.core.levels import Levels, number, percent, unit
+from desktop_app.core.levels import Levels, number, percent, short, unit
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.pass_as_numpy import pass_program, seen_in
@@ -121,8 +121,8 @@ def _name(row_: Masked) -> str:
 
 
 def _amount(pairs: float) -> str:
-    """A number of pairs as text: in full below a million, otherwise with three digits, as 12,340 or 5.37e8."""
-    return Count(pairs) if pairs < 1e6 else f"{pairs:.2e}".replace("e+0", "e").replace("e+", "e")
+    """A number of pairs as text: in full below a million, otherwise with two digits, as 12,340 or 5.4·10⁸."""
+    return Count(pairs) if pairs < 1e6 else short(float(f"{pairs:.1e}"))
 
 
 def _table(scene: Scene, rows: tuple[Masked, ...]) -> MapPanel:

@@ -12,7 +12,7 @@ from desktop_app.core.analysis.directions import WITHOUT
 from desktop_app.core.analysis.folding import along_unembedding
 from desktop_app.core.analysis.superposition import WITHIN, Angles, NeuronTokens
 from desktop_app.core.editing import Target
-from desktop_app.core.levels import diverging, number
+from desktop_app.core.levels import diverging, number, short
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -121,7 +121,7 @@ def _fit(scene: Scene, found: Angles) -> TextPanel:
 
 
 def _many(bound: float) -> str:
-    return Count(int(bound)) if bound < 1e7 else f"{bound:.0e}"
+    return Count(int(bound)) if bound < 1e7 else short(bound)
 
 
 def _chosen(scene: Scene) -> list[int]:
