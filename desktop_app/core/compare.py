@@ -200,7 +200,7 @@ def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
     values = _subtracted(one.values, other.values, one.source, other.source, alignment)
     if values is None:
         return replace(one, note=APART)
-    more: dict[str, Any] = {"values": values, "levels": _levels(values)}
+    more: dict[str, Any] = {"values": values, "levels": _levels([values], one.levels)}
     if isinstance(one, MapPanel) and isinstance(other, MapPanel) and one.texts:
         more["texts"] = _texts(one, other)
     if isinstance(one, AtlasPanel) and isinstance(other, AtlasPanel):
@@ -208,8 +208,21 @@ def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
     return replace(one, **more)
 
 
-def _levels(values: Array) -> Levels:
-    return diverging(np.where(np.isfinite(values), values, np.nan))
+_ROUNDING = 1e-5
+"""The same number of two passes can differ by this share of the scale on which it is shown."""
+
+
+def _levels(differences: Sequence[Array], shown: Levels) -> Levels:
+    """The limits of differences between numbers that are shown on the scale `shown`.
+
+    Two passes have much in common: all that comes before an edit or before the first token in which texts differ. What
+    differs there by rounding alone does not set the limits; where nothing else differs, it keeps a pale colour.
+    """
+    least = _ROUNDING * max(abs(shown.low), abs(shown.high))
+    apart = [np.where(np.isfinite(values) & (np.abs(values) > least), values, np.nan) for values in differences]
+    if any(np.isfinite(values).any() for values in apart):
+        return diverging(*apart)
+    return replace(diverging(*differences), low=-least, high=least, apart=0)
 
 
 def _texts(one: MapPanel, other: MapPanel) -> tuple[tuple[str, ...], ...]:
@@ -271,7 +284,7 @@ def _strips(one: StripsPanel, other: StripsPanel, _alignment: Alignment) -> AnyP
     strips = tuple(
         replace(a, values=np.asarray(a.values - b.values)) for a, b in zip(one.strips, other.strips, strict=True)
     )
-    return replace(one, strips=strips, levels=diverging(*(s.values for s in strips)))
+    return replace(one, strips=strips, levels=_levels([s.values for s in strips], one.levels))
 
 
 def _bars(one: BarsPanel, other: BarsPanel, _alignment: Alignment) -> AnyPanel:

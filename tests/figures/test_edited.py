@@ -12,6 +12,7 @@ from pptx import Presentation
 from desktop_app.cli import main
 from desktop_app.core.caption import caption
 from desktop_app.core.compare import MODES
+from desktop_app.core.compare import less as compared_panel
 from desktop_app.core.fields import Change
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of, wants_of
@@ -79,6 +80,20 @@ def test_three_pictures_side_by_side_are_named_and_the_first_two_on_one_scale(mo
     assert [p.source.name for p in (first, second, change)] == [
         f"{name}blocks.2.attn.scaled" for name in ("", "before:", "change:")
     ]
+
+
+@pytest.mark.parametrize("name", ["blocks.1.attn.pattern", "blocks.1.resid_post"])
+def test_rounding_where_two_passes_are_alike_does_not_set_the_limits_of_their_difference(model, name):
+    # Two texts that begin alike: up to the first token that differs, their passes do by rounding alone.
+    one = next(p for p in panels_of(view(model, name, edits=())[1].content) if isinstance(p, GridPanel | MapPanel))
+    rounding = np.random.default_rng(0).choice([-1e-7, 1e-7], one.values.shape)
+    other = replace(one, values=one.values + rounding)
+    other.values[-2:] += np.linspace(0.1, 0.2, other.values.shape[1])
+    taken = compared_panel(one, other)
+    assert taken.levels.high == pytest.approx(0.2, rel=0.02)
+    assert not taken.levels.apart
+    alike = compared_panel(one, replace(one, values=one.values + rounding))
+    assert np.nanmax(np.abs(alike.values)) < alike.levels.high / 10, "rounding is pale"
 
 
 def test_two_prompts_stand_side_by_side_by_position_or_by_alignment(model):
