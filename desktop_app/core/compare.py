@@ -173,7 +173,7 @@ def difference(one: View, other: View, alignment: Alignment = ()) -> View:
 
 def _box(one: Box, other: Box, alignment: Alignment) -> Box:
     if len(one.children) != len(other.children):
-        return one
+        return _not_compared(one)
     children = tuple(
         _box(a, b, alignment)
         if isinstance(a, Box) and isinstance(b, Box)
@@ -186,12 +186,26 @@ def _box(one: Box, other: Box, alignment: Alignment) -> Box:
     return replace(one, children=children, wide=wide)
 
 
+def _not_compared(box: Box) -> Box:
+    """A box whose counterpart has other panels: its numbers stay as they are, and say so."""
+    children = tuple(
+        _not_compared(child)
+        if isinstance(child, Box)
+        else replace(child, note=OTHERS)
+        if type(child) in _LESS
+        else child
+        for child in box.children
+    )
+    return replace(box, children=children)
+
+
 def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
     """One panel minus another of the same kind; unchanged if the kinds differ or cannot be subtracted."""
     make = _LESS.get(type(one))
     return one if make is None or type(one) is not type(other) else make(one, other, alignment)
 
 
+OTHERS = Phrase("not compared: other parts")
 APART = Phrase("not compared: another part of the text")
 
 
@@ -296,7 +310,7 @@ def _bars(one: BarsPanel, other: BarsPanel, _alignment: Alignment) -> AnyPanel:
 def _rises(one: WaterfallPanel, other: WaterfallPanel, _alignment: Alignment) -> AnyPanel:
     theirs = {rise.label: rise for rise in other.rises}
     if [rise.label for rise in one.rises] != [rise.label for rise in other.rises]:
-        return replace(one, note=Phrase("not compared: other parts"))
+        return replace(one, note=OTHERS)
     rises = []
     for rise, was in zip(one.rises, other.rises, strict=True):
         value = rise.value - was.value

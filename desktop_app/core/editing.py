@@ -35,7 +35,8 @@ class Field:
 class Action:
     """Something to do with a target: the text that follows "SITE[INDEX]", where `{0}` is the value of the first field.
 
-    `kinds` are the kinds of target to which the action applies; if empty, it applies to all kinds except looks.
+    `kinds` are the kinds of target to which the action applies; if empty, it applies to all kinds except looks. `about`
+    says what an action with fields does, and how they are written.
     """
 
     id: str
@@ -44,21 +45,48 @@ class Action:
     kinds: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()
     other: bool = False  # needs another prompt
+    about: str = ""
 
 
 LOOK, HEAD, ROW, NUMBER, MLP, INPUT = "look", "head", "row", "number", "mlp", "input"
 
 _TEXTS = (Field("Strength", "2"), Field("Towards the text", "", True), Field("Away from the text", "", True))
+_STEERED = (
+    "Adds a direction times its strength: the mean of the tensor over the first text's tokens less that over the "
+    "second's. Its chip has a slider for the strength."
+)
+_EDGE = (
+    "Adds what the earlier head writes in the other prompt less what it writes here, on its direct way alone and with "
+    "the layer norm's scale as it is without edits: an approximation of that edge."
+)
+_READ = (
+    "The head's own queries meet the other prompt's keys, none of them masked, and take its values: what "
+    "cross-attention does."
+)
 
 ACTIONS: tuple[Action, ...] = (
     Action("cut", "Cut it", "=-inf", (LOOK,)),
     Action("mean", "Mute: its mean over the example texts", "=mean"),
     Action("zero", "Mute: 0", "=0"),
     Action("scale", "Scale …", "*={0}", fields=(Field("Multiply it by", "0.5"),)),
-    Action("set", "Set to …", "={0}", fields=(Field("Put there (a number, or as docs/what-if.md says)", "1"),)),
+    Action(
+        "set",
+        "Set to …",
+        "={0}",
+        fields=(Field("Set it to", "1"),),
+        about="A number, mean (over the example texts), or other (the other prompt's); docs/what-if.md lists the rest.",
+    ),
     Action("shift", "Add to the score …", "+={0}", (LOOK,), (Field("Add to the score", "-2"),)),
-    Action("add", "Add a direction …", "+={0}", (ROW,), (Field("Add a direction", '4*tokens[" yes", " no"]'),)),
-    Action("prompts", "Steer from one text to another …", "+={0}*prompts[{1}, {2}]", (ROW,), _TEXTS),
+    Action(
+        "add",
+        "Add a direction …",
+        "+={0}",
+        (ROW,),
+        (Field("Direction", '4*tokens[" yes", " no"]'),),
+        about='A strength times one token\'s embedding less another\'s; also like 2*prompts["one", "two"], '
+        '3*direction["woman - man"] or 5*neuron[3, 120], what that neuron writes.',
+    ),
+    Action("prompts", "Steer from one text to another …", "+={0}*prompts[{1}, {2}]", (ROW,), _TEXTS, about=_STEERED),
     Action("other", "Take it from the other prompt", "=other", other=True),
     Action("across", "Read the other prompt's keys and values", "=across", (HEAD,), other=True),
     Action(
@@ -66,8 +94,9 @@ ACTIONS: tuple[Action, ...] = (
         "Add what an earlier head says in the other prompt …",
         "+=edge[{0}, {1}]",
         (INPUT,),
-        (Field("The head's block", "0"), Field("The head", "0")),
+        (Field("The earlier head's block", "0"), Field("Its number", "0")),
         other=True,
+        about=_EDGE,
     ),
 )
 """The actions, in the order of the menus."""
@@ -77,26 +106,29 @@ STEER = Action(
     "Steer from one text to another",
     "{0}+={1}*prompts[{2}, {3}]",
     fields=(Field("Add it at", "blocks.0.resid_pre"), *_TEXTS),
+    about=_STEERED,
 )
 EDGE = Action(
     "edge",
     "From one head into another",
     "blocks.{0}.attn.{2}[{1}]+=edge[{3}, {4}]",
     fields=(
-        Field("Into block", "0"),
-        Field("head", "0"),
-        Field("its q, k or v", "q"),
-        Field("From block", "0"),
-        Field("head", "0"),
+        Field("Into the block", "0"),
+        Field("Into its head", "0"),
+        Field("Into its q, k or v", "q"),
+        Field("From the block", "0"),
+        Field("From its head", "0"),
     ),
     other=True,
+    about=_EDGE,
 )
 READ_ACROSS = Action(
     "across",
     "Heads that read the other prompt",
     "blocks.{0}.attn.z[{1}]=across",
-    fields=(Field("Block", "0"), Field("Heads: a number, a range a:b, or : for all", ":")),
+    fields=(Field("Block", "0"), Field("Heads", ":")),
     other=True,
+    about=f"{_READ} Heads are a number, a range like 2:5, or : for all of the block.",
 )
 """Actions that need no target."""
 

@@ -7,6 +7,7 @@ from desktop_app.core.editing import HEAD, INPUT, LOOK, NUMBER, ROW, Target, blo
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.places import BLOCK, Step
 from desktop_app.core.scene import Scene
+from desktop_app.core.views import across
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
@@ -115,6 +116,8 @@ def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, .
     for end in (".before", ".keep", ".put"):
         name = name.removesuffix(end)
     own = Cell(name, cell.index)
+    if across.is_of(own):
+        return across.targets(scene, own)
     if name in scene.trace.table:
         return of_tensor(scene, own)
     return () if place_ is None or place_.spec.edits is None else place_.spec.edits(scene, own)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QComboBox, QPushButton, QToolButton
+from PySide6.QtGui import QAction, QIcon, QKeySequence
+from PySide6.QtWidgets import QComboBox, QDialogButtonBox, QPushButton, QToolButton
 
 from desktop_app.core.commands import find_command
 
@@ -48,6 +48,15 @@ def push(words: str, tip: str) -> QPushButton:
     button = QPushButton(words)
     button.setToolTip(tip)
     return button
+
+
+def answers(yes: QDialogButtonBox.StandardButton) -> QDialogButtonBox:
+    """The buttons at the end of a dialog: `yes`, which stands out, and one that cancels it; both with words alone."""
+    box = QDialogButtonBox(yes | QDialogButtonBox.StandardButton.Cancel)
+    box.button(yes).setObjectName("primary")
+    for button in box.buttons():
+        button.setIcon(QIcon())  # the buttons are made before the style sheet that forbids icons applies
+    return box
 
 
 def choice(rows: Iterable[tuple[str, str]], name: str) -> QComboBox:

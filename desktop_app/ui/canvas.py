@@ -1,7 +1,7 @@
 """The central pane: draws a view, reports the cell under the pointer, and has a cell cursor for the keyboard."""
 
-from PySide6.QtCore import QPointF, Qt, Signal
-from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtCore import QPoint, QPointF, Qt, Signal
+from PySide6.QtGui import QContextMenuEvent, QCursor, QFocusEvent, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.compare import MARK
@@ -152,9 +152,16 @@ class Canvas(PointedPage):
             self.menu_asked.emit(self._cell_at(point.x(), point.y()), event.globalPos())
         elif self._at is not None and self._at[0].source is not None:
             cells, row, column = self._at
-            place = rectangle(cells.place(row, column)).center() + self.origin
             cell = Cell(cells.source.name, cells.source.at(row, column)) if cells.source is not None else None
-            self.menu_asked.emit(cell, self.viewport().mapToGlobal(place.toPoint()))
+            self.menu_asked.emit(cell, self.menu_place())
+
+    def menu_place(self) -> QPoint:
+        """Where on the screen a menu that a key opens belongs: at the cell under the cell cursor, else the pointer."""
+        if not self.has_cursor or self._at is None:
+            return QCursor.pos()
+        cells, row, column = self._at
+        place = rectangle(cells.place(row, column)).center() + self.origin
+        return self.viewport().mapToGlobal(place.toPoint())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if self._planes.held and event.button() == Qt.MouseButton.LeftButton:

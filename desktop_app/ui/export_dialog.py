@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QIcon, QPainter, QPixmap, QResizeEvent
+from PySide6.QtGui import QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -24,7 +24,7 @@ from desktop_app.core.bundle import languages
 from desktop_app.figures.excerpt import Excerpt
 from desktop_app.figures.export import DPI, FORMATS, SIZES, Options
 from desktop_app.figures.language import language_name
-from desktop_app.ui.buttons import choice
+from desktop_app.ui.buttons import answers, choice
 
 _PATIENCE = 200  # milliseconds without a change after which a preview is requested
 _PREVIEW = 640  # approximate width of the preview in pixels
@@ -90,10 +90,7 @@ class ExportDialog(QDialog):
             form.addRow(box)
         note = _Note("SVG keeps its text as text; PDF embeds its fonts; PNG is a picture.")
         form.addRow(note)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
-        buttons.button(QDialogButtonBox.StandardButton.Save).setObjectName("primary")
-        for button in buttons.buttons():
-            button.setIcon(QIcon())  # the buttons are created before the style sheet that forbids icons applies
+        buttons = answers(QDialogButtonBox.StandardButton.Save)
         buttons.accepted.connect(self._ask_place)
         buttons.rejected.connect(self.reject)
         form.addRow(buttons)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.core.stops import Stop
 from desktop_app.core.stories import Story
+from desktop_app.ui.buttons import answers
 
 _FIELDS = (("say", "Sentence", 3), ("look_for", "Look for", 2), ("notes", "Notes for you", 4))
 
@@ -84,7 +85,7 @@ class StoryDialog(QDialog):
         middle = QHBoxLayout()
         middle.addLayout(left, 1)
         middle.addLayout(right, 1)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons = answers(QDialogButtonBox.StandardButton.Save)
         buttons.accepted.connect(self._keep)
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)

@@ -81,7 +81,7 @@ class ViewBar(QWidget):
             self.limit.setFocus()
             self.limit.selectAll()
         elif self._has_limit:
-            ask_line(self.window(), "Limit of the colours", f"{_LIMIT}:", self._shown_limit, self.limit_typed.emit)
+            ask_line(self.window(), "Limit of the colours", _LIMIT, self._shown_limit, self.limit_typed.emit)
         else:
             self.refused.emit("Nothing in this view is shown in colours.")
 

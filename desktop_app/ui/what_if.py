@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QPoint, Signal
-from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QMenu
 
 from desktop_app.core import changes
@@ -43,6 +42,17 @@ from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.line_dialog import ask_line, ask_lines
 
 _ACTIONS = {action.id: action for action in ACTIONS}
+
+_NO_PASS = "There is no pass to edit any longer."
+_EDIT = "Edit"
+_EDIT_ABOUT = (
+    "TENSOR[INDEX]=VALUE, also *= and +=. An index is a number, a range a:b or : for all of an axis; a value is a "
+    "number, mean, other or what else docs/what-if.md lists."
+)
+_MASK_ABOUT = (
+    "causal, none, window:16, strided:8 or local:64+global:4, each also with +first. Rules for single heads follow "
+    "after commas: causal, 3.1=window:4 is another mask for head 1 of block 3."
+)
 
 
 def _plain(words: str) -> str:
@@ -139,15 +149,13 @@ class WhatIf(QObject):
     def _ask(self, target: Target, action: Action, title: str, usual: Sequence[str]) -> None:
         """Ask for the values of an action's fields, and add the resulting edits."""
 
-        def made(given: tuple[str, ...]) -> None:
-            if all(text.strip() for text in given):
-                self._add(*texts_of(target, action, *given))
+        def made(given: tuple[str, ...]) -> str:
+            if left := [label for label, text in zip(labels, given, strict=True) if not text.strip()]:
+                return f"{left[0]} is still empty."
+            return self._add(*texts_of(target, action, *given))
 
         labels = [field.label for field in action.fields]
-        if len(labels) == 1:
-            ask_line(self._frame, title, f"{labels[0]}:", usual[0], lambda text: made((text,)))
-        else:
-            ask_lines(self._frame, title, list(zip(labels, usual, strict=True)), made)
+        ask_lines(self._frame, title, list(zip(labels, usual, strict=True)), made, action.about)
 
     def _form(self, action: Action) -> None:
         """Ask for a complete edit; the shown block and head are filled in if the action has fields for them."""
@@ -162,18 +170,25 @@ class WhatIf(QObject):
         usual = [*shown, *(field.usual for field in action.fields[len(shown) :])]
         self._ask(Target("", ("",)), action, action.title, usual)
 
-    def _add(self, *texts: str) -> None:
-        """Add edits if all of them can be parsed and refer to something in this pass."""
+    def _add(self, *texts: str) -> str:
+        """Add edits, if all of them can be parsed and name something that this pass has; else say why not."""
+        reason = self._refused(*texts)
+        if not reason:
+            self._controller.follow(Edit(texts))
+        return reason
+
+    def _refused(self, *texts: str) -> str:
+        """Why one of these edits cannot be made in the shown pass, in a sentence that is also said; "" if all can."""
         scene, model = self._controller.scene, self._controller.model
         if scene is None or model is None:
-            return
+            return _NO_PASS
         try:
             for text in texts:
                 parse_recipe(text, model.engine, len(scene.trace))
         except LogitscopeError as reason:
             self.said.emit(str(reason))
-            return
-        self._controller.follow(Edit(texts))
+            return str(reason)
+        return ""
 
     # Comparison while a key is held
 
@@ -194,7 +209,7 @@ class WhatIf(QObject):
             self.said.emit(f"Point at a cell of the other prompt; {keys_of('compare_pair')} shows both side by side.")
             return
         self._taken = cell
-        self.said.emit("Copied: point at a cell of this prompt and press Ctrl+Shift+J to patch it in there.")
+        self.said.emit(f"Copied: point at a cell of this prompt and press {keys_of('edit_put')} to patch it in there.")
 
     def _put_taken(self) -> None:
         cell = self._inspection.cell
@@ -229,7 +244,7 @@ class WhatIf(QObject):
             self._offer(targets_of_step(scene.config, step, scene.head, whole_block=whole_block), point)
 
     def _menu_by_key(self) -> None:
-        self._offer(self._here(), QCursor.pos())
+        self._offer(self._here(), self._frame.canvas.menu_place())
 
     def _offer(self, targets: tuple[Target, ...], point: QPoint) -> None:
         if not targets:
@@ -250,28 +265,28 @@ class WhatIf(QObject):
     # Dialogs
 
     def _write(self) -> None:
-        ask_line(
-            self._frame, "An edit", "SITE[INDEX]=VALUE, as docs/what-if.md says:", "blocks.0.attn.z[0]=0", self._add
-        )
+        ask_line(self._frame, "An edit", _EDIT, "blocks.0.attn.z[0]=0", self._add, _EDIT_ABOUT)
 
     def _write_mask(self) -> None:
-        words = "causal, none, window:16, strided:8, local:64+global:4, +first; for one head, 3.1=window:4:"
-        ask_line(self._frame, "Which keys a query sees", words, self._controller.state.mask, self._take_mask)
+        shown = self._controller.state.mask
+        ask_line(self._frame, "Which keys a query sees", "Mask", shown, self._take_mask, _MASK_ABOUT)
 
-    def _take_mask(self, text: str) -> None:
+    def _take_mask(self, text: str) -> str:
         if self._controller.model is None:
-            return
+            return _NO_PASS
         try:
             mask = str(mask_of(text.strip() or CAUSAL, self._controller.model.config))
         except LogitscopeError as reason:
             self.said.emit(str(reason))
-            return
+            return str(reason)
         self._set(replace(self._controller.state, mask=mask))
+        return ""
 
     def _write_other(self) -> None:
         state, model = self._controller.state, self._controller.model
         usual = state.other or (full_text(state, model.tokenizer) if model is not None else state.text)
-        ask_line(self._frame, "The other prompt", "Beside this one:", usual, self._take_other)
+        about = "A second pass is run over it, to compare with and to take values from; no text removes it."
+        ask_line(self._frame, "The other prompt", "Text", usual, self._take_other, about)
 
     def _take_other(self, text: str) -> None:
         self._set(changes.beside(self._controller.state, text))
@@ -338,7 +353,7 @@ class WhatIf(QObject):
         elif what == "remove":
             self._set(changes.removed(state, n))
         elif what == "write":
-            ask_line(self._frame, "An edit", "SITE[INDEX]=VALUE:", text, partial(self._rewrite, n))
+            ask_line(self._frame, "An edit", _EDIT, text, partial(self._rewrite, n), _EDIT_ABOUT)
         elif scene is not None:
             try:
                 everywhere = changes.is_everywhere(text, scene.config, len(scene.trace))
@@ -347,16 +362,13 @@ class WhatIf(QObject):
             except LogitscopeError as reason:
                 self.said.emit(str(reason))
 
-    def _rewrite(self, n: int, text: str) -> None:
-        scene, model = self._controller.scene, self._controller.model
-        if scene is None or model is None or n >= len(self._controller.state.edits):
-            return
-        try:
-            parse_recipe(text, model.engine, len(scene.trace))
-        except LogitscopeError as reason:
-            self.said.emit(str(reason))
-            return
-        self._set(changes.rewritten(self._controller.state, n, text))
+    def _rewrite(self, n: int, text: str) -> str:
+        if n >= len(self._controller.state.edits):
+            return "This edit has been removed meanwhile."
+        reason = self._refused(text)
+        if not reason:
+            self._set(changes.rewritten(self._controller.state, n, text))
+        return reason
 
     def _weigh(self, n: int, strength: float) -> None:
         state = self._controller.state

@@ -11,24 +11,27 @@ from pptx import Presentation
 
 from desktop_app.cli import main
 from desktop_app.core.caption import caption
-from desktop_app.core.compare import MODES
+from desktop_app.core.compare import MODES, difference
 from desktop_app.core.compare import less as compared_panel
 from desktop_app.core.fields import Change
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of, wants_of
-from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, WaterfallPanel, panels_of
+from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, StripsPanel, WaterfallPanel, panels_of
+from desktop_app.core.panels import column as panel_box
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.core.steps import wants_of as wants_of_view
+from desktop_app.core.targets import targets_at
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import language
 from desktop_app.figures.data import data_csv
 from desktop_app.figures.export import Options, in_language, job_of, lay_out, make_job
 from desktop_app.figures.language import Translator
 from desktop_app.figures.marks import Words
+from desktop_app.gpt2.errors import ModelError
 from tests.figures.test_language import OTHERS
 from tests.scenes import CONFIG, open_tiny, shown_steps
 
@@ -94,6 +97,46 @@ def test_rounding_where_two_passes_are_alike_does_not_set_the_limits_of_their_di
     assert not taken.levels.apart
     alike = compared_panel(one, replace(one, values=one.values + rounding))
     assert np.nanmax(np.abs(alike.values)) < alike.levels.high / 10, "rounding is pale"
+
+
+ACROSS = "blocks.1.attn.z[1]=across"
+
+
+def test_a_head_that_reads_the_other_prompt_has_a_grid_whose_numbers_open(model):
+    scene, shown = view(model, PATTERN, edits=(ACROSS,), other="the big cat sat")
+    grid = next(iter(panels_of(shown.content)))
+    assert isinstance(grid, MapPanel)
+    q = scene.trace["blocks.1.attn.q"][1].astype(np.float64)
+    k = scene.other.trace["blocks.1.attn.k"][1].astype(np.float64)
+    raised = np.exp(q @ k.T / np.sqrt(q.shape[1]))
+    expected = raised / raised.sum(1, keepdims=True)
+    assert grid.values.shape == (11, 15)
+    assert np.allclose(grid.values, expected, atol=1e-6)
+    cell = Cell(grid.source.name, grid.source.at(3, 14))
+    assert cell == Cell("blocks.1.attn.across", (1, 3, 14))
+    readout = readout_of(scene, cell)
+    assert float(readout.value) == pytest.approx(expected[3, 14], rel=1e-3)
+    assert "in the other prompt" in readout.place
+    opened = view_of(scene, cell)
+    strips = [strip for p in panels_of(opened.content) if isinstance(p, StripsPanel) for strip in p.strips]
+    assert {s.source.name for s in strips if s.source} == {"blocks.1.attn.q", "other:blocks.1.attn.k"}
+    (bars,) = (p for p in panels_of(opened.content) if p.title == "Exponentials of the row")
+    assert sum(bar.value for bar in bars.bars if bar.marked) == pytest.approx(raised[3, 14] / raised[3].max(), rel=1e-4)
+    assert [target.places for target in targets_at(scene, cell, None)] == [("blocks.1.attn.z[1]",)]
+    for wrong in ((1, 3, 15), (0, 3, 3), (1, 3), (1, -1, 0)):
+        with pytest.raises(ModelError, match="no edit makes this head read the other prompt"):
+            view_of(scene, replace(cell, index=wrong))
+
+
+@pytest.mark.parametrize("compare", ["change", "both"])
+def test_what_has_no_counterpart_is_not_shown_as_a_difference(model, compare):
+    _, shown = view(model, PATTERN, compare, edits=(ACROSS,))
+    grids = [p for p in panels_of(shown.content) if isinstance(p, GridPanel) and not p.small]
+    assert not any(isinstance(p, MapPanel) for p in panels_of(shown.content))
+    assert np.nanmax(np.abs(grids[-1].values)) < 1e-6, "the edit comes after the head's own pattern"
+    grid = GridPanel(values=np.ones((2, 2)))
+    more, fewer = (replace(shown, content=panel_box(*[grid] * n)) for n in (2, 1))
+    assert all("not compared" in panel.note for panel in panels_of(difference(more, fewer).content))
 
 
 def test_two_prompts_stand_side_by_side_by_position_or_by_alignment(model):

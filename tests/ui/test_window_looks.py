@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
-    QInputDialog,
     QLabel,
     QLineEdit,
     QTabBar,
@@ -25,6 +24,7 @@ from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.settings import TYPE_SIZES
 from desktop_app.figures.marks import Heat, Words
 from desktop_app.ui.canvas import Canvas
+from desktop_app.ui.line_dialog import LineDialog
 from tests.scenes import panels
 from tests.ui.driver import CTRL, pixels
 
@@ -396,8 +396,8 @@ def test_a_lecture_asks_for_the_limit_in_a_dialog(desk, step):
     desk.window.do("lecture")
     desk.settle()
     desk.window.do("limit")
-    (dialog,) = (d for d in desk.window.findChildren(QInputDialog) if d.isVisible())
-    dialog.setTextValue("0.5")
+    (dialog,) = (d for d in desk.window.findChildren(LineDialog) if d.isVisible())
+    dialog.fields[0].setText("0.5")
     dialog.accept()
     desk.settle()
     assert (desk.state.view.limit, desk.state.view.pattern_limit) == ((0.5, None) if step == "scores" else (None, 0.5))

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QContextMenuEvent, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QInputDialog, QLineEdit
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from desktop_app.core.fields import Change
 from desktop_app.core.last_session import last_file
@@ -17,6 +17,7 @@ from desktop_app.core.session_file import load_session
 from desktop_app.core.state import with_option
 from desktop_app.figures.marks import Strands
 from desktop_app.gpt2.edit import Cells, Edit, parse_edits
+from desktop_app.ui.line_dialog import LineDialog
 from tests.ui.driver import ALT, CTRL, LEFT, NONE, SHIFT
 
 PATTERN = "blocks.1.attn.pattern"
@@ -112,18 +113,37 @@ def test_a_neuron_a_row_or_a_number_is_edited_where_it_is_shown(desk, name, at, 
     assert desk.trouble() == ""
 
 
-def test_a_number_is_asked_for_and_a_bad_one_is_refused_with_a_sentence(desk, monkeypatch):
+def asked(desk):
+    """The open dialog and its fields."""
+    (dialog,) = (d for d in desk.window.findChildren(LineDialog) if d.isVisible())
+    return dialog, dialog.fields
+
+
+def test_a_number_is_asked_for_and_a_bad_one_is_refused_with_a_sentence_while_the_dialog_stays(desk):
     desk.go("blocks.1.attn.z")
-    said = iter(["x", "0.25"])
-    monkeypatch.setattr("desktop_app.ui.what_if.ask_line", lambda *asked: asked[-1](next(said)))
-    name = "blocks.1.attn.z"
-    right_click(desk, name, 2, 1)
+    right_click(desk, "blocks.1.attn.z", 2, 1)
     choose(desk, "Head 0 of block 1", "Scale")
-    assert edits(desk) == []
-    assert "'x', which is neither a number nor" in desk.notice()
-    right_click(desk, name, 2, 1)
-    choose(desk, "Head 0 of block 1", "Scale")
+    dialog, (field,) = asked(desk)
+    assert "Head 0 of block 1" in [label.text() for label in dialog.findChildren(QLabel)]
+    for typed, sentence in (("x", "'x', which is neither a number nor"), (" ", "Multiply it by is still empty.")):
+        field.setText(typed)
+        desk.press(Qt.Key.Key_Return, NONE, field)
+        desk.settle()
+        assert dialog.isVisible()
+        assert sentence in dialog.refusal.text()
+        assert dialog.refusal.isVisible()
+        assert edits(desk) == []
+    field.setText("0.25")
+    desk.press(Qt.Key.Key_Return, NONE, field)
+    desk.settle()
     assert edits(desk) == ["blocks.1.attn.z[0]*=0.25"]
+    assert not [d for d in desk.window.findChildren(LineDialog) if d.isVisible()]
+
+
+def test_buttons_of_a_dialog_carry_words_alone(desk):
+    desk.window.do("edit_write")
+    dialog, _ = asked(desk)
+    assert all(button.text() and button.icon().isNull() for button in dialog.findChildren(QPushButton))
 
 
 def test_a_bar_of_why_and_a_step_of_the_map_are_muted_by_a_right_click(desk):
@@ -286,9 +306,13 @@ def test_edits_that_have_no_place_in_a_text_wait_for_one_that_has(desk):
 def test_a_mask_is_written_and_shown_and_removed(desk):
     desk.go(PATTERN)
     desk.window.do("mask_write")
-    (dialog,) = desk.window.findChildren(QInputDialog)
-    assert dialog.textValue() == "causal"
-    dialog.setTextValue("window:2")
+    dialog, (field,) = asked(desk)
+    assert field.text() == "causal"
+    field.setText("window:0")
+    dialog.accept()
+    assert dialog.isVisible()
+    assert "window:0" in dialog.refusal.text()
+    field.setText("window:2")
     dialog.accept()
     desk.settle()
     assert desk.state.mask == "window:2"
@@ -373,8 +397,7 @@ def test_what_takes_several_numbers_is_asked_for_in_a_dialog(desk, command, give
     desk.c.set(replace(desk.state, layer=1, head=1, step=PATTERN, other="Jello, you"))
     desk.settle()
     desk.window.do(command)
-    dialog = desk.window.findChild(QDialog)
-    fields = dialog.findChildren(QLineEdit)
+    _, fields = asked(desk)
     assert len(fields) == len(given)
     assert all(field.accessibleName() for field in fields)
     for field, text in zip(fields, given, strict=True):

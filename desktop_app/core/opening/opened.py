@@ -17,6 +17,7 @@ from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import build_view, wants_of_place, workspaces
+from desktop_app.core.views import across
 from desktop_app.core.views.weights import find_part, has_heads, weight_view
 from desktop_app.core.want import Want
 from desktop_app.gpt2.errors import ModelError
@@ -93,6 +94,8 @@ def readout_of(scene: Scene, cell: Cell) -> Readout:
 
 def _readout(scene: Scene, cell: Cell) -> Readout:
     place = workspace_of(scene, cell)
+    if across.is_of(cell):
+        return across.describe(scene, cell)
     if place is None or place.spec.describe is None:
         return describe(scene, cell.name, cell.index)
     return place.spec.describe(scene, cell)
@@ -171,6 +174,8 @@ def check_cell(scene: Scene, cell: Cell) -> None:
             readout_of(scene, cell)
     elif not bare.index:
         find_part(own.config, bare.name, own.head if has_heads(bare.name) else None)
+    elif across.is_of(bare):
+        across.describe(own, bare)
     elif bare.name != PROBABILITY:
         read_cell(own.trace, own.checkpoint.weights, bare)
 
@@ -191,6 +196,8 @@ def view_of(scene: Scene, cell: Cell) -> View:
         return _change_view(scene, cell, name, bare)
     if place is not None and place.spec.open is not None:
         view = place.spec.open(own, bare)
+    elif across.is_of(bare):
+        view = across.open_cell(own, bare)
     elif not bare.index:
         part = find_part(own.config, bare.name, own.head if has_heads(bare.name) else None)
         return weight_view(own.checkpoint, part, own.tokenizer)

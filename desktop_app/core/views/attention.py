@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core.intents import Select
-from desktop_app.core.levels import Levels, diverging, percent, unit
+from desktop_app.core.levels import Levels, diverging, unit
 from desktop_app.core.panels import (
     Array,
     BarsPanel,
@@ -20,8 +20,8 @@ from desktop_app.core.panels import (
     column,
     row,
 )
-from desktop_app.core.recipes import ACROSS, across_pattern
 from desktop_app.core.scene import Scene
+from desktop_app.core.views.across import panel as across_panel
 from desktop_app.core.views.common import (
     heads_strip,
     key_bars,
@@ -254,35 +254,13 @@ def masked(scene: Scene) -> Box:
 
 
 def pattern(scene: Scene) -> Box:
-    """The softmax of every row.
+    """Softmax of every row; above it, if an edit makes the head attend to the other prompt, its weights there.
 
-    If an edit makes the head attend to the other prompt, its weights there are shown above.
+    Those weights have no counterpart in another pass, so that a comparison has the model's own pattern alone.
     """
     own = _stage(scene, "pattern")
-    across = _across(scene)
-    return own if across is None else column(across, own, weights=(1.0, 1.6))
-
-
-def _across(scene: Scene) -> MapPanel | None:
-    """The grid of this prompt's queries by the other prompt's keys, if an edit makes the shown head attend to those."""
-    site, other = scene.block("attn.z"), scene.passes.other
-    edits = [e for e in scene.trace.run.edits if e.site == site and e.source == ACROSS]
-    reads = any(start <= scene.head < (scene.config.n_head if stop is None else stop)
-                for start, stop in (edit.where[0] for edit in edits))  # fmt: skip
-    if not reads or other is None:
-        return None
-    values = across_pattern(scene.trace, other, scene.layer)[scene.head]
-    return MapPanel(
-        title=Phrase("Head {1} reads the other prompt", scene.head),
-        note=Phrase("rows: its queries; columns: that prompt's keys, none of them masked"),
-        values=values,
-        levels=unit(scene.state.view.pattern_scale),
-        row_labels=scene.labels,
-        column_labels=tuple(map(scene.tokenizer.label, other.ids)),
-        texts=tuple(tuple(percent(float(v)) for v in line) for line in values),
-        hue=Hue.ATTENTION,
-        selected=scene.token,
-    )
+    there = across_panel(scene) if scene.state.view.compare == "after" else None
+    return own if there is None else column(there, own, weights=(1.0, 1.6))
 
 
 def z(scene: Scene) -> Box:
