@@ -127,6 +127,13 @@ class EditsBar(QWidget):
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         line.addWidget(self._area, 1)
+        self.more = tool("", "The next edits that have no room here", small=True)
+        self.more.clicked.connect(self._show_more)
+        line.addWidget(self.more)
+        self.more.hide()
+        self._moved = self._area.horizontalScrollBar()
+        self._moved.valueChanged.connect(self._count_hidden)
+        self._moved.rangeChanged.connect(self._count_hidden)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Strength of the edit")
         self.slider.setRange(round(-_MOST * _STEPS), round(_MOST * _STEPS))
@@ -194,6 +201,26 @@ class EditsBar(QWidget):
         self._area.setFixedHeight(inside.sizeHint().height() + 2)
         if focused is not None:
             self.focus_chip(focused)
+
+    def _hidden(self) -> list[int]:
+        """The chips that are not shown whole, by index."""
+        left, width = self._moved.value(), self._area.viewport().width()
+        return [n for n, chip in enumerate(self._chips) if chip.x() < left or chip.x() + chip.width() > left + width]
+
+    def _count_hidden(self, *_: object) -> None:
+        """Say how many chips have no room; the button itself takes some, and stays until all would fit without it."""
+        overflows = self._moved.maximum() > (self.more.width() + 8 if self.more.isVisible() else 0)
+        self.more.setVisible(overflows)
+        if overflows:
+            self.more.setText(f"+{len(self._hidden())}")
+
+    def _show_more(self) -> None:
+        """Focus the next chip that is not shown whole; after the last, the first."""
+        at = next((n for n, chip in enumerate(self._chips) if chip.hasFocus()), -1)
+        hidden = self._hidden()
+        ahead = [n for n in hidden if n > at] or hidden
+        if ahead:
+            self.focus_chip(ahead[0])
 
     def focus_chip(self, n: int) -> None:
         """Focus chip `n`, or the nearest one that exists."""

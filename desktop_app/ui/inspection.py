@@ -14,6 +14,7 @@ from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.opening.opened import clicked, readout_of, unready, view_of, workspace_of
 from desktop_app.core.opening.view import PROBABILITY
+from desktop_app.core.views import across
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import LIGHT, Theme
@@ -182,6 +183,8 @@ class Inspection(QObject):
         try:
             if of is not None and of.spec.numpy is not None:
                 lines = of.spec.numpy(scene, path[-1] if place is not None else None)
+            elif across.is_of(cell):
+                lines = across.as_numpy(scene, cell)
             elif cell.name == PROBABILITY:
                 lines = probabilities_as_numpy(scene.checkpoint, cell.index[0], scene.state.sampling, cell.index[1])
             else:

@@ -56,7 +56,7 @@ class LineDialog(QDialog):
     def _fit(self) -> None:
         """As high as the words need at this width."""
         self.ensurePolished()
-        self.resize(_WIDTH, max(self._column.heightForWidth(_WIDTH), self._column.sizeHint().height()))
+        self.resize(_WIDTH, self._column.totalHeightForWidth(_WIDTH))
 
     def accept(self) -> None:
         """Hand on what was typed; close unless it is refused."""

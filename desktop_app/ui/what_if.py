@@ -142,7 +142,7 @@ class WhatIf(QObject):
 
     def _make(self, target: Target, action: Action) -> None:
         if not action.fields:
-            self._add(*texts_of(target, action))
+            self._say(self._add(*texts_of(target, action)))
             return
         self._ask(target, action, target.words[0].upper() + target.words[1:], [f.usual for f in action.fields])
 
@@ -170,6 +170,11 @@ class WhatIf(QObject):
         usual = [*shown, *(field.usual for field in action.fields[len(shown) :])]
         self._ask(Target("", ("",)), action, action.title, usual)
 
+    def _say(self, reason: str) -> None:
+        """Say why something that no dialog asked for was refused, if it was."""
+        if reason:
+            self.said.emit(reason)
+
     def _add(self, *texts: str) -> str:
         """Add edits, if all of them can be parsed and name something that this pass has; else say why not."""
         reason = self._refused(*texts)
@@ -178,7 +183,7 @@ class WhatIf(QObject):
         return reason
 
     def _refused(self, *texts: str) -> str:
-        """Why one of these edits cannot be made in the shown pass, in a sentence that is also said; "" if all can."""
+        """Why one of these edits cannot be made in the shown pass, in a sentence; "" if all can."""
         scene, model = self._controller.scene, self._controller.model
         if scene is None or model is None:
             return _NO_PASS
@@ -186,7 +191,6 @@ class WhatIf(QObject):
             for text in texts:
                 parse_recipe(text, model.engine, len(scene.trace))
         except LogitscopeError as reason:
-            self.said.emit(str(reason))
             return str(reason)
         return ""
 
@@ -230,7 +234,7 @@ class WhatIf(QObject):
         except LogitscopeError as reason:
             self.said.emit(str(reason))
             return
-        self._add(text)
+        self._say(self._add(text))
 
     # Menus
 
@@ -277,7 +281,6 @@ class WhatIf(QObject):
         try:
             mask = str(mask_of(text.strip() or CAUSAL, self._controller.model.config))
         except LogitscopeError as reason:
-            self.said.emit(str(reason))
             return str(reason)
         self._set(replace(self._controller.state, mask=mask))
         return ""
@@ -285,7 +288,7 @@ class WhatIf(QObject):
     def _write_other(self) -> None:
         state, model = self._controller.state, self._controller.model
         usual = state.other or (full_text(state, model.tokenizer) if model is not None else state.text)
-        about = "A second pass is run over it, to compare with and to take values from; no text removes it."
+        about = "A second pass is run over it, to compare with and to take values from; an empty text removes it."
         ask_line(self._frame, "The other prompt", "Text", usual, self._take_other, about)
 
     def _take_other(self, text: str) -> None:
@@ -358,7 +361,7 @@ class WhatIf(QObject):
             try:
                 everywhere = changes.is_everywhere(text, scene.config, len(scene.trace))
                 position = scene.token if everywhere else None
-                self._rewrite(n, changes.at_positions(text, scene.config, len(scene.trace), position))
+                self._say(self._rewrite(n, changes.at_positions(text, scene.config, len(scene.trace), position)))
             except LogitscopeError as reason:
                 self.said.emit(str(reason))
 

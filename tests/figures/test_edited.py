@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from pptx import Presentation
+from safetensors.numpy import save_file
 
 from desktop_app.cli import main
 from desktop_app.core.caption import caption
@@ -25,6 +26,7 @@ from desktop_app.core.state import State, ViewOptions
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.core.steps import wants_of as wants_of_view
 from desktop_app.core.targets import targets_at
+from desktop_app.core.views import across
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import language
 from desktop_app.figures.data import data_csv
@@ -102,7 +104,7 @@ def test_rounding_where_two_passes_are_alike_does_not_set_the_limits_of_their_di
 ACROSS = "blocks.1.attn.z[1]=across"
 
 
-def test_a_head_that_reads_the_other_prompt_has_a_grid_whose_numbers_open(model):
+def test_a_head_that_reads_the_other_prompt_has_a_grid_whose_numbers_open(model, tmp_path, monkeypatch):
     scene, shown = view(model, PATTERN, edits=(ACROSS,), other="the big cat sat")
     grid = next(iter(panels_of(shown.content)))
     assert isinstance(grid, MapPanel)
@@ -123,6 +125,12 @@ def test_a_head_that_reads_the_other_prompt_has_a_grid_whose_numbers_open(model)
     (bars,) = (p for p in panels_of(opened.content) if p.title == "Exponentials of the row")
     assert sum(bar.value for bar in bars.bars if bar.marked) == pytest.approx(raised[3, 14] / raised[3].max(), rel=1e-4)
     assert [target.places for target in targets_at(scene, cell, None)] == [("blocks.1.attn.z[1]",)]
+    monkeypatch.chdir(tmp_path)
+    for passed, file in ((scene, "trace.safetensors"), (scene.other, "other.safetensors")):
+        save_file({name: passed.trace[name] for name in ("blocks.1.attn.q", "blocks.1.attn.k")}, file)
+    space = {}
+    exec(across.as_numpy(scene, cell), space)
+    assert space["result"] == pytest.approx(expected[3, 14], rel=1e-5)
     for wrong in ((1, 3, 15), (0, 3, 3), (1, 3), (1, -1, 0)):
         with pytest.raises(ModelError, match="no edit makes this head read the other prompt"):
             view_of(scene, replace(cell, index=wrong))

@@ -202,6 +202,32 @@ def test_chips_are_switched_widened_weighed_and_removed_by_keys(desk):
     assert [change.text for change in desk.state.edits] == ["blocks.1.attn.z[0, 9]=0"]
 
 
+def test_chips_without_room_are_counted_and_a_button_goes_through_them(desk):
+    bar = desk.window.edits_bar
+    desk.c.set(replace(desk.state, edits=(Change("blocks.1.attn.z[0, 3]=0"),)))
+    desk.settle()
+    assert not bar.more.isVisible()
+    desk.c.set(replace(desk.state, edits=tuple(Change(f"blocks.1.attn.z[0, {n}]=0") for n in range(8))))
+    desk.settle()
+    assert bar.more.isVisible()
+
+    def is_whole(one):
+        left = bar._area.mapToGlobal(QPoint(0, 0)).x()
+        x = one.mapToGlobal(QPoint(0, 0)).x()
+        return left <= x and x + one.width() <= left + bar._area.width()
+
+    assert bar.more.text() == f"+{sum(not is_whole(one) for one in bar.chips)}"
+    seen = {one.text() for one in bar.chips if is_whole(one)}
+    for _ in bar.chips:
+        desk.click(bar.more, 4, 4)
+        QApplication.processEvents()
+        seen |= {one.text() for one in bar.chips if is_whole(one)}
+    assert seen == set(edits(desk))
+    desk.c.set(replace(desk.state, edits=()))
+    desk.settle()
+    assert not bar.isVisible()
+
+
 def test_before_and_the_change_are_shown_while_a_key_is_held(desk):
     desk.go(PATTERN)
     top = desk.window.canvas.page.panels[0][1].y

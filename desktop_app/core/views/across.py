@@ -7,7 +7,7 @@ whose own pattern stays as it is; the edit puts the values of the other prompt, 
 import numpy as np
 
 from desktop_app.core.editing import Target, head
-from desktop_app.core.levels import number, percent, unit
+from desktop_app.core.levels import cell_text, number, percent, unit
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import (
@@ -34,6 +34,7 @@ from desktop_app.gpt2.phrase import Phrase, joined
 
 _END = f".attn.{ACROSS}"
 _TERMS = 8
+_WRITTEN = 16  # tokens up to which every weight is written in its cell
 
 
 def is_of(cell: Cell) -> bool:
@@ -57,6 +58,7 @@ def panel(scene: Scene) -> MapPanel | None:
     values = weights(scene, scene.layer, scene.head)
     if values is None or scene.passes.other is None:
         return None
+    small = max(values.shape) <= _WRITTEN
     return MapPanel(
         title=Phrase("Head {1} reads the other prompt", scene.head),
         note=Phrase("rows: its queries; columns: that prompt's keys, none of them masked"),
@@ -64,6 +66,7 @@ def panel(scene: Scene) -> MapPanel | None:
         levels=unit(scene.state.view.pattern_scale),
         row_labels=scene.labels,
         column_labels=tuple(map(scene.tokenizer.label, scene.passes.other.ids)),
+        texts=tuple(tuple(cell_text(float(v), share=True) for v in line) for line in values) if small else (),
         source=Source(f"blocks.{scene.layer}{_END}", (scene.head, "row", "col")),
         hue=Hue.ATTENTION,
         selected=scene.token,
@@ -96,6 +99,26 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     """What can be edited at a cell: the head."""
     layer, n, *_ = _row(scene, cell)
     return (head(layer, n),)
+
+
+def as_numpy(scene: Scene, cell: Cell) -> str:
+    """Lines that compute a weight from traces of both prompts."""
+    layer, n, query, key, _ = _row(scene, cell)
+    return "\n".join(
+        (
+            "import numpy as np",
+            "from safetensors.numpy import load_file",
+            "",
+            'here, there = load_file("trace.safetensors"), load_file("other.safetensors")  # of the two prompts',
+            f'query, keys = here["blocks.{layer}.attn.q"][{n}, {query}], there["blocks.{layer}.attn.k"][{n}]',
+            f"scaled = keys @ query / {scene.config.score_divisor(layer)!r}",
+            "weights = np.exp(scaled - scaled.max())",
+            "weights /= weights.sum()",
+            f"result = weights[{key}]",
+            "print(result)",
+            "",
+        )
+    )
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:

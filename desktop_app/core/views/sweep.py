@@ -13,7 +13,7 @@ from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.what_if import Ablation, Patch
 from desktop_app.core.changes import with_edits
 from desktop_app.core.editing import Target, head, mlp, place
-from desktop_app.core.levels import cell_text, diverging, number
+from desktop_app.core.levels import Levels, cell_text, diverging, number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.pass_as_numpy import pass_program, seen_in
@@ -186,7 +186,7 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
                 Line(
                     Phrase("colours"),
                     Phrase("{1} to {2}", 0, 1),
-                    Phrase("the share of the way from the patched prompt to the other one"),
+                    Phrase("the share of the way from the patched prompt to the other one; below 0, away from it"),
                 )
             )
     wanted = wants(scene)
@@ -212,6 +212,14 @@ def _values(found: Ablation | Patch) -> Array:
     return values if values.ndim == 2 else values[:, None]
 
 
+_OF_SHARES = Levels(-1, 1, rule=Phrase("fixed, −1 to 1"))
+
+
+def _share(value: float) -> str:
+    """A share of the way with two decimals; what is rounding alone is 0."""
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
 def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
     values = _values(found)
     if isinstance(found, Ablation) and found.which:
@@ -225,14 +233,15 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         else _patched(scene, found).labels
     )
     shares = isinstance(found, Patch) and not found.refused
-    texts = tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in values)
+    written = _share if shares else cell_text
+    texts = tuple(tuple("" if np.isnan(v) else written(float(v)) for v in line) for line in values)
     # A truncated number could be taken for another number, so narrow columns show colours alone.
     longest = max((len(text) for line in texts for text in line), default=0)
     return MapPanel(
         title=Phrase("Share of the way") if shares else Phrase("Change of the difference"),
         hint=Phrase("click a cell to go to that run"),
         values=values,
-        levels=diverging(values),
+        levels=_OF_SHARES if shares else diverging(values),
         row_labels=tuple(Phrase("block {1}", n) for n in range(len(values))),
         column_labels=columns,
         picks=None,
