@@ -1,4 +1,4 @@
-"""What a session file may contain for each field of the state: every kind reads and checks one JSON value."""
+"""Reads the fields of a state from a session file; each field has a kind, which checks the JSON value."""
 
 import reprlib
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> 
 
 
 def text(limit: int) -> Kind:
-    """A text of at most `limit` characters."""
+    """The kind of a text of at most `limit` characters."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> str:
         if not isinstance(value, str) or len(value) > limit:
@@ -64,7 +64,7 @@ def text(limit: int) -> Kind:
 
 
 def texts(count: int, limit: int) -> Kind:
-    """A list of at most `count` texts, each of at most `limit` characters."""
+    """The kind of a list of at most `count` texts, each of at most `limit` characters."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> tuple[str, ...]:
         good = isinstance(value, list) and len(value) <= count
@@ -76,19 +76,19 @@ def texts(count: int, limit: int) -> Kind:
 
 
 def flag(value: Any, refuse: Callable[[str], SessionError]) -> bool:
-    """True or false."""
+    """Read true or false."""
     if not isinstance(value, bool):
         raise refuse("true or false")
     return value
 
 
 def switch(value: Any, refuse: Callable[[str], SessionError]) -> bool | None:
-    """True, false, or null for the default."""
+    """Read true, false, or null for the default."""
     return None if value is None else flag(value, refuse)
 
 
 def whole(low: int, high: int) -> Kind:
-    """A whole number within bounds."""
+    """The kind of a whole number from `low` to `high`."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -99,24 +99,24 @@ def whole(low: int, high: int) -> Kind:
 
 
 def position(value: Any, refuse: Callable[[str], SessionError]) -> int | None:
-    """A position of the text, or null."""
+    """Read a position in the text, or null."""
     return None if value is None else whole(0, _LIST_LIMIT)(value, refuse)
 
 
 def token(value: Any, refuse: Callable[[str], SessionError]) -> int | None:
-    """A token's id, or null."""
+    """Read a token's id, or null."""
     return None if value is None else whole(0, 2**31 - 1)(value, refuse)
 
 
 def real(value: Any, refuse: Callable[[str], SessionError]) -> float:
-    """A finite number."""
+    """Read a finite number."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= 1e300:
         raise refuse("a number")
     return float(value)
 
 
 def size(value: Any, refuse: Callable[[str], SessionError]) -> float | None:
-    """A number above zero, or null."""
+    """Read a number above zero, or null."""
     if value is None:
         return None
     if not (found := real(value, refuse)) > 0:
@@ -125,14 +125,14 @@ def size(value: Any, refuse: Callable[[str], SessionError]) -> float | None:
 
 
 def share(value: Any, refuse: Callable[[str], SessionError]) -> float:
-    """A number from 0 to 1."""
+    """Read a number from 0 to 1."""
     if not 0 <= (found := real(value, refuse)) <= 1:
         raise refuse("a number from 0 to 1")
     return found
 
 
 def window(value: Any, refuse: Callable[[str], SessionError]) -> tuple[float, ...]:
-    """A rectangle in a plane: start x and y, end x and y, as fractions of the whole; an empty list for all of it."""
+    """Read a rectangle in a plane: start x and y, end x and y, as fractions of it; an empty list is all of it."""
     wanted = "an empty list, or four numbers from 0 to 1: x and y from, x and y to"
     if not isinstance(value, list) or len(value) not in (0, 4):
         raise refuse(wanted)
@@ -143,7 +143,7 @@ def window(value: Any, refuse: Callable[[str], SessionError]) -> tuple[float, ..
 
 
 def choice(*choices: str) -> Kind:
-    """One of a few words."""
+    """The kind of a field that has one of these words as its value."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> str:
         if value not in choices:
@@ -154,7 +154,7 @@ def choice(*choices: str) -> Kind:
 
 
 def ids(value: Any, refuse: Callable[[str], SessionError]) -> tuple[int, ...]:
-    """A list of token ids."""
+    """Read a list of token ids."""
     good = isinstance(value, list) and len(value) <= _LIST_LIMIT
     if not good or not all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**31 for v in value):
         raise refuse("a list of token ids")
@@ -173,7 +173,7 @@ _CHANGES, _CHANGE_LIMIT = 500, 4_000
 
 
 def changes(value: Any, refuse: Callable[[str], SessionError]) -> tuple[Change, ...]:
-    """A list of edits, each an object with `text` and `on`."""
+    """Read a list of edits, each an object with `text` and `on`."""
     wanted = f"a list of at most {_CHANGES} edits, each a text and whether it is on"
     if not isinstance(value, list) or len(value) > _CHANGES:
         raise refuse(wanted)
@@ -189,7 +189,7 @@ def changes(value: Any, refuse: Callable[[str], SessionError]) -> tuple[Change, 
 
 
 def cells(value: Any, refuse: Callable[[str], SessionError]) -> tuple[Cell, ...]:
-    """A list of cells, each an object with `name` and `index`."""
+    """Read a list of cells, each an object with `name` and `index`."""
     wanted = "a list of cells, each a name and an index of up to four whole numbers"
     if not isinstance(value, list) or len(value) > _PATH_LIMIT:
         raise refuse(wanted)

@@ -1,4 +1,4 @@
-"""Measurements on one pass: a head worth showing, the effect of ablating it, and the block where the answer arises.
+"""Measurements on one pass: a head worth showing, the effect of ablating it, and where the answer arises.
 
 Everything here is measured on the given pass, so that a sentence that states it is true for any model.
 """

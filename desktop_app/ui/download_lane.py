@@ -18,7 +18,7 @@ _LOOK_EVERY = 0.03  # seconds between two checks for a stop
 
 
 class DownloadLane(Lane):
-    """Downloads one model at a time. Answers with the snapshot's folder."""
+    """Downloads one model at a time. The answer is the snapshot's folder."""
 
     progress = Signal(object)
 

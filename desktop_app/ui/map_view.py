@@ -1,4 +1,4 @@
-"""The map of the transformer: the residual stream as a spine with the blocks on it, the current step highlighted."""
+"""The map of the transformer: the residual stream as a vertical line through the blocks, and the current step."""
 
 from dataclasses import dataclass
 

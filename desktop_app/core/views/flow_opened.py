@@ -1,4 +1,7 @@
-"""Opened nodes and edges of the flow: which parts a vector consists of, and how an importance is computed."""
+"""Opened nodes and edges of the flow: which parts a vector consists of, and how an importance is computed.
+
+The displayed text calls the importance of a part its share.
+"""
 
 from collections.abc import Sequence
 
@@ -50,7 +53,10 @@ _OTHERS = {
 
 
 def node(scene: Scene, found: Flow, n: int, edges: str, indices: Sequence[tuple[int, ...]]) -> Box:
-    """All parts of a vector, by importance, and the vector. Cells of edges are those of `edges` at `indices`."""
+    """Panels with the importance of each part of a vector, and the vector.
+
+    The bar of edge e links to the cell named `edges` with the index `indices[e]`.
+    """
     own = found.nodes[n]
     bars = [
         Bar(_edge_words(scene, found, int(e)), float(found.importance[e]), percent(float(found.importance[e])),
@@ -92,7 +98,7 @@ def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> Strips
 
 
 def edge(scene: Scene, found: Flow, e: int) -> Box:
-    """An importance recomputed from the vectors; for attention, also the importance of each head and source token."""
+    """Panels that recompute an importance from the vectors; for attention, also by head and by source token."""
     upper, lower = found.nodes[int(found.upper[e])], found.nodes[int(found.lower[e])]
     row, kind, share = upper.position, found.kinds[e], float(found.importance[e])
     whole, parts, middle = _sum_of(scene, upper.tensor, row)
@@ -147,7 +153,7 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
 
 
 def _sum_of(scene: Scene, tensor: str, row: int) -> tuple[Array, dict[str, Array], Middle | None]:
-    """A vector, its parts by name in float64 and, for `resid_mid`, what heads write."""
+    """A vector, its parts by name and, for `resid_mid`, a `Middle` with what heads write; numbers are float64."""
     _, layer, name = tensor.split(".")
     middle = middle_of(scene.checkpoint, scene.trace, int(layer), row) if name == "resid_mid" else None
     parts = middle.parts if middle is not None else parts_of_post(scene.checkpoint, scene.trace, int(layer), row)
@@ -191,7 +197,7 @@ def _by_head(scene: Scene, layer: int, heads: Array, at: tuple[int, int]) -> Bar
 
 
 def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
-    """All tokens that contribute to the vector, with one of them marked."""
+    """Bars of the tokens that contribute most to the vector through attention, with that at `key` marked."""
     shares = attention_importance(scene.checkpoint, scene.trace, layer, row).heads.sum(0)
     order = list(np.argsort(-shares, kind="stable")[:_LISTED])
     order = order if key in order else [*order[:-1], key]

@@ -244,7 +244,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
     if cell is not None:
         training, _ = _training(scene, cell)
         if cell.name == opened.CURVE:
-            raise ModelError("This number is read from a file and not made anew, so no lines of numpy make it.")
+            raise ModelError("This number is read from a file and not computed again, so no lines of numpy compute it.")
         if training.at(scene.checkpoint.folder) != cell.index[0]:
             raise ModelError("This number belongs to another snapshot; open that one to copy lines that make it.")
     return program(

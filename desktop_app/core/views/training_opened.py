@@ -25,14 +25,14 @@ from desktop_app.gpt2.phrase import Capital, Count, Phrase, Sentences
 CURVE, TEXT = "training.curve", "training.text"
 _LISTED = 24  # the maximum number of bars
 _ROUNDED = 1.01e-4  # tolerance: numbers in the file have four digits, and each may be off by half a unit of the last
-_READ = Phrase("A number that was measured while the model was trained; it is read from a file and not made anew.")
+_READ = Phrase("A number that was measured while the model was trained; it is read from a file and not computed again.")
 
 _MEANINGS = {
     "loss": Phrase("the mean loss over every position of 64 pieces of a book that it was not trained on"),
     CHANGE: Phrase("the mean loss late in 64 pieces of a book (tokens 112 to 127), less that early in them (8 to 15)"),
-    "loss when repeated": Phrase("the mean loss of random tokens where they stand a second time"),
-    "induction": Phrase("the attention, on random tokens said twice, to what came after the same token"),
-    "previous-token": Phrase("the attention, on random tokens said twice, to the token before"),
+    "loss when repeated": Phrase("the mean loss of random tokens that are repeated, over their second occurrence"),
+    "induction": Phrase("on random tokens that are repeated, the attention to what followed the same token"),
+    "previous-token": Phrase("on random tokens that are repeated, the attention to the token before"),
     "sorted right": Phrase("the share of all 729 rows of six letters that it sorts without a fault"),
 }
 """Quantity in the files that ship with the program -> what was measured."""
@@ -98,7 +98,7 @@ def curve_view(training: Training, curves: Curves, cell: Cell) -> View:
             for part, v in zip(parts, values, strict=True)
         )
     place = Phrase("{1}, the row of step {2}, column {3}", CURVES, Count(step), f"“{name}”")
-    lines.append(Line(Phrase("stands in"), "", place))
+    lines.append(Line(Phrase("recorded in"), "", place))
     lines += _opens(training, step)
     panels: tuple[TextPanel | BarsPanel, ...] = (TextPanel(lines=tuple(lines)),)
     if bars:

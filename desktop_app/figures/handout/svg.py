@@ -18,7 +18,7 @@ from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError
 
 WIDTH = 880.0
-_SHADES = 48  # shades of a colour table; each that is used is one SVG shape
+_SHADES = 48  # shades to which a colour table is reduced; each shade in use becomes one SVG shape
 _SCALE = 1.15
 
 
@@ -33,7 +33,7 @@ class Palette:
         return self.found.setdefault((light, dark), len(self.found))
 
     def sheet(self) -> str:
-        """Rules for every pair: class `fN` sets the fill, `sN` the stroke."""
+        """CSS rules for every pair, in both themes: class `fN` sets the fill, `sN` the stroke."""
         light = "".join(f".f{n}{{fill:{a}}}.s{n}{{stroke:{a}}}" for (a, _), n in self.found.items())
         dark = "".join(f".f{n}{{fill:{b}}}.s{n}{{stroke:{b}}}" for (_, b), n in self.found.items())
         chosen = "".join(
@@ -126,7 +126,7 @@ def _line(x: Any, y: Any) -> str:
 
 
 def _heat(mark: Heat, dark: Heat, palette: Palette) -> str:
-    """Cells as one shape for each shade that is used."""
+    """A heatmap as SVG: one shape for each shade in use."""
     rows, columns = mark.fractions.shape
     w, h = mark.rect.w / max(columns, 1), mark.rect.h / max(rows, 1)
     shades = np.where(np.isnan(mark.fractions), -1, np.round(mark.fractions * (_SHADES - 1))).astype(int)
