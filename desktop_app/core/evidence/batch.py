@@ -23,16 +23,16 @@ from desktop_app.gpt2.tensors import past_inputs
 Array = NDArray[Any]
 
 LENS_STRIDE = 32
-"""The lens reads one position in this many of a window."""
+"""The lens reads one of this many positions of a window."""
 
-_LOSS_ROWS = 4  # rows of logits whose exponentials fit in the processor's cache
+_LOSS_ROWS = 4  # rows of logits whose exponentials fit into the processor's cache
 
 
 @dataclass(frozen=True)
 class Plan:
     """The settings of a scan: tokens per window, the seed, whether the lens is read, and the sampled windows.
 
-    `sample` holds the numbers of the windows for which every neuron's greatest value is kept, for passages by decile.
+    `sample` holds the numbers of the windows for which every neuron's largest value is stored, for passages by decile.
     """
 
     length: int
@@ -47,7 +47,7 @@ def lens_points(config: Config) -> tuple[str, ...]:
 
 
 def lens_positions(plan: Plan, window: int, length: int) -> list[int]:
-    """The positions of a window that the lens reads: one in LENS_STRIDE, but not 0, drawn by the seed and number."""
+    """The positions of a window that the lens reads: one in LENS_STRIDE, but not 0, drawn from seed and number."""
     places = range(1, length - 1)
     count = min(len(places), max(1, length // LENS_STRIDE))
     return sorted(Random(f"{plan.seed} {window}").sample(places, count))
@@ -77,11 +77,11 @@ class Passes:
         return found, self.logits(found["ln_final.out"])
 
     def logits(self, final: Array) -> Array:
-        """Logits [row, d_vocab] of rows of ln_final.out."""
+        """Logits [row, d_vocab] for rows of `ln_final.out`."""
         return self.stop.run(self._head, ["logits"], {"ln_final.out": final})[0]
 
     def lens(self, stream: Array) -> Array:
-        """Logits of rows of the residual stream [row, d_model], normalised by their own mean and scale."""
+        """Logits for rows of the residual stream [row, d_model], normalised by the rows' own mean and scale."""
         weights, centred = self.checkpoint.weights, stream - stream.mean(-1, keepdims=True)
         scale = np.sqrt(np.square(centred).mean(-1, keepdims=True) + np.float32(self.config.layer_norm_epsilon))
         return self.logits(centred / scale * weights["ln_final.w"] + weights["ln_final.b"])
@@ -105,7 +105,7 @@ def losses(logits: Array, targets: Array) -> Array:
 
 
 def blank(config: Config, plan: Plan) -> Tally:
-    """The tally of no windows: every array that a tally has, of length 0 along an axis that grows with the windows."""
+    """The tally of zero windows: every array of a tally, with length 0 along axes that grow with the windows."""
     layers, heads, neurons = config.n_layer, config.n_head, config.d_mlp
     of_head, scores = (layers, heads), (len(of_heads.SCORES), layers, heads)
     counts: dict[str, tuple[int, ...]] = {
@@ -140,7 +140,7 @@ def blank(config: Config, plan: Plan) -> Tally:
 
 
 def tally_of(passes: Passes, plan: Plan, start: int, windows: Sequence[Array]) -> Tally:
-    """The tally of `windows`, the first of which has the number `start`."""
+    """The tally of `windows`, of which the first has the number `start`."""
     counter = _Counter(passes, plan)
     for number, ids in enumerate(windows, start):
         counter.add(number, ids)
@@ -251,7 +251,7 @@ def _top(name: str, peaks: Sequence[tuple[Array, Array]], windows: Array, shape:
     values = _stacked([value for value, _ in peaks], shape, np.float32)
     places = _stacked([place for _, place in peaks], shape, np.int32)
     best: list[dict[str, Array]] = []
-    for layer in range(shape[0]):  # layer by layer, since sorting takes several times the memory
+    for layer in range(shape[0]):  # layer by layer, because sorting takes several times the memory
         value = values[None, :, layer]
         entries = {
             "value": value,

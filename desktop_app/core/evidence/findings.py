@@ -1,7 +1,7 @@
 """The findings of a whole scan: the merged tally as means, spreads and lists of passages.
 
-The deciles of a neuron are those of its greatest value in each sampled window, without position 0. SAMPLE windows are
-drawn by the seed, or all are used if there are fewer. From each tenth FROM_EACH passages are kept, evenly spaced by
+The deciles of a neuron are those of its largest value in each sampled window, without position 0. SAMPLE windows are
+drawn by the seed, or all are used if there are fewer. From each tenth, FROM_EACH passages are stored, evenly spaced by
 rank.
 """
 
@@ -32,8 +32,8 @@ def sample_of(windows: int, seed: int) -> frozenset[int]:
 class Neurons:
     """Statistics of every neuron, before or after the activation, over all positions from 1 on, [layer, neuron].
 
-    `positive` is the share of values above zero; `first_*` are for position 0 alone. `histogram` [layer, neuron, bin]
-    has counts.
+    `positive` is the fraction of values above zero; `first_*` are for position 0 alone. `histogram` [layer, neuron,
+    bin] has counts.
     """
 
     mean: Array
@@ -58,10 +58,10 @@ class Passages:
 
 @dataclass(frozen=True, eq=False)
 class HeadFindings:
-    """For every head: means of SCORES over windows and their standard deviations [score, layer, head]; NaN if none.
+    """For every head: means over windows of SCORES, and their standard deviations, [score, layer, head]; NaN if none.
 
-    `norm` is the mean norm of a result over positions from 1 on, `norm_spread` its standard deviation, `first_norm`
-    the mean at position 0. `distances` [layer, head, bin] are the shares of attention at each distance.
+    `norm` is the mean norm of a result over positions from 1 on, `norm_spread` its standard deviation, and `first_norm`
+    the mean at position 0. `distances` [layer, head, bin] are the fractions of attention at each distance.
     """
 
     scores: Array

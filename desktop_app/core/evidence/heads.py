@@ -1,8 +1,8 @@
 """Statistics of every head of a block on a window: scores, distances, norms, and the pairs of tokens with most weight.
 
 The scores are those of core/analysis/heads.py on one text: the sum of A on a pattern over the sum of A, for queries
-from position 1 on. `*_without_first` leave key 0 out. A window without any key of a pattern has no score for the
-pattern and does not count. A distance histogram has the share of attention in each of DISTANCES.
+from position 1 on; `*_without_first` leave key 0 out. A window without any key of a pattern has no score for that
+pattern, and does not count. A distance histogram has the fraction of attention in each of DISTANCES.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,10 @@ DISTANCES = (0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 
 
 
 def distance_masks(length: int) -> Array:
-    """[cell, bin] over the cells of [query, key]: 1 if the query sees the key and it is in the bin; 0 for query 0."""
+    """[cell, bin] over the cells of [query, key]: 1 if the query sees the key and their distance is in the bin.
+
+    All cells of query 0 are 0.
+    """
     apart = np.arange(length)[:, None] - np.arange(length)[None]
     bins = np.searchsorted(DISTANCES, apart, side="right") - 1
     masks = np.stack([(bins == n) & (apart >= 0) for n in range(len(DISTANCES))], -1)
@@ -34,17 +37,17 @@ def distance_masks(length: int) -> Array:
 
 
 def window_patterns(ids: Array) -> Array:
-    """[pattern, query, key] of PATTERNS for a text, without its first query, which sees only one key."""
+    """A mask for each of PATTERNS in a text, [pattern, query, key], with zeros for query 0, which sees only one key."""
     masks = np.stack(list(text_patterns(ids.tolist()).values()))
     masks[:, 0] = 0
     return masks
 
 
 def scores(pattern: Array, masks: Array, present: Sequence[bool], present_beyond: Sequence[bool]) -> Array:
-    """[SCORES but share, head] from patterns [head, query, key]; NaN where a window has no key of a pattern.
+    """All of SCORES except `share`, [score, head], from patterns [head, query, key].
 
-    `masks` [pattern, query, key]; `present` and `present_beyond` [pattern]: whether the window has a key of the
-    pattern, and whether it has one other than key 0.
+    A score is NaN if the window has no key of the pattern. `masks` is [pattern, query, key]. `present` and
+    `present_beyond` [pattern] say whether the window has a key of the pattern, and whether it has one other than key 0.
     """
     heads, queries = len(pattern), pattern.shape[1] - 1
     on = pattern.reshape(heads, -1) @ masks.reshape(len(PATTERNS), -1).T  # [head, pattern]
@@ -68,9 +71,9 @@ def result_norms(z: Array, inner: Array) -> Array:
 
 
 def pairs(pattern: Array, ids: Array) -> dict[str, Array]:
-    """For each query from position 1 on, the key other than key 0 that a head attends to most: all [head, query].
+    """For each query from position 1 on, the key other than key 0 to which a head attends most; arrays [head, query].
 
-    `weight` is the attention to that key, `key` and `query` are the positions, `key_id` and `query_id` the token ids.
+    `weight` is the attention to that key, `key` and `query` are positions, `key_id` and `query_id` token ids.
     """
     looks = pattern[:, 1:, 1:]
     key = looks.argmax(-1)
@@ -87,14 +90,15 @@ def pairs(pattern: Array, ids: Array) -> dict[str, Array]:
 
 
 def greatest_pairs(found: dict[str, Array], count: int) -> dict[str, Array]:
-    """The `count` pairs of greatest weight of each head; of several with the same ids the greatest, or the earliest.
+    """The `count` pairs with the largest weights of each head; of pairs with the same ids, only one is included.
 
-    Arrays are [head, pair], in the order of windows; shorter lists are padded with weight -1.
+    That is the one with the largest weight or, of equal weights, the earliest. Arrays are [head, pair], in the order of
+    windows; shorter lists are padded with weight -1.
     """
     order = np.argsort(-found["weight"], axis=1, kind="stable")
     found = {name: np.take_along_axis(array, order, 1) for name, array in found.items()}
     pair = (found["query_id"] << 32) | found["key_id"]
-    # Duplicates of an earlier pair are left out: in a stable sort by pair, all but the first of each.
+    # Later duplicates of a pair are left out: after a stable sort by pair, all except the first of each.
     by_pair = np.argsort(pair, axis=1, kind="stable")
     ordered = np.take_along_axis(pair, by_pair, 1)
     repeated = np.zeros(pair.shape, bool)

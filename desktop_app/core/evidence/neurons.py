@@ -30,9 +30,9 @@ def edges() -> Array:
 
 
 def bins_of(values: Array) -> Array:
-    """The bin of each float32 value, int16 of the same shape; by its sign, exponent and first bit of the mantissa.
+    """The bin of each float32 value, int16 of the same shape, from its sign, exponent and first bit of the mantissa.
 
-    NaN counts as the greatest value of its sign.
+    NaN is put into the outermost bin of its sign.
     """
     upper = np.ascontiguousarray(values, "<f4").view("<i2")[..., 1::2]  # sign, exponent, and seven bits of the mantissa
     size = upper & np.int16(0x7FFF)
@@ -47,11 +47,12 @@ def bins_of(values: Array) -> Array:
 
 
 def first_greatest(values: Array) -> tuple[Array, Array]:
-    """The greatest value of each column of [row, column], and the first row in which it occurs."""
+    """The largest value of each column of [row, column], and the first row in which it occurs."""
     most, rows = values.max(0), len(values)
     kind = np.uint8 if rows < 256 else np.uint16
     found = (values == most).view(np.uint8)
-    # Faster than argmax along columns: matches count down from the first row, so the first one has the greatest number.
+    # Faster than argmax along columns: matches are numbered down from the first row, so the first has the largest
+    # number.
     return most, rows - (found * np.arange(rows, 0, -1, dtype=kind)[:, None]).max(0).astype(np.int32)
 
 
@@ -68,7 +69,7 @@ class NeuronCounts:
         self._offsets = (np.arange(neurons) * BINS)[None]
 
     def add(self, values: Array) -> tuple[Array, Array]:
-        """Count a window's values [pos, neuron]; returns the greatest from position 1 on, and where: [neuron] each."""
+        """Count a window's values [pos, neuron]; return the largest from position 1 on, and where: [neuron] each."""
         body = values[1:]
         wide = body.astype(np.float64)
         self.sum += wide.sum(0)

@@ -1,7 +1,7 @@
 """What the Evidence workspace shows: passages run through the open model, neurons that a text activates, and a search.
 
-An evidence file has values and positions; the shading of a passage comes from a pass of the open model over it, so that
-every colour was computed by that model, and the difference from the file's value can be reported.
+An evidence file has values and positions. The shading of a passage comes from a pass of the open model over it, so that
+every colour was computed by that model, and the difference to the file's value can be reported.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ BEFORE, AFTER = 8, 3
 """The maximum number of tokens of a passage shown before its recorded position, and after it."""
 
 OF_DECILE = (0, FROM_EACH - 1)
-"""The passages shown from each tenth: the lowest and the highest of those kept."""
+"""The passages shown from each tenth: those stored with the lowest and the highest value."""
 
 
 def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
@@ -61,7 +61,7 @@ def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
 
 
 def _fits(evidence: Evidence, config: Config) -> bool:
-    """Whether evidence has the shape of a model, and tokens and windows that it can read."""
+    """Whether evidence has the shape of a model, and contains only tokens and windows that the model can read."""
     ids = [evidence.arrays[name] for name in ("ids", "pairs.query_id", "pairs.key_id")]
     return (
         evidence.shape == (config.n_layer, config.d_mlp, config.n_head)
@@ -74,7 +74,8 @@ def _fits(evidence: Evidence, config: Config) -> bool:
 class Passage:
     """One passage: its ids up to AFTER tokens past the recorded position, that position, and the file's value there.
 
-    `values` [pos] are the open model's at every position of `ids`; `window` is the window's index in the evidence.
+    `values` [pos] are the open model's values at every position of `ids`; `window` is the window's index in the
+    evidence.
     """
 
     ids: tuple[int, ...]
@@ -99,7 +100,7 @@ class Passages:
 
     @property
     def apart(self) -> float:
-        """The greatest difference between the file's values and the model's, relative to the largest value."""
+        """The largest difference between the file's values and the model's, relative to the largest value."""
         most = max((abs(p.value) for p in self.found), default=0.0)
         return max((abs(p.value - p.recorded) for p in self.found), default=0.0) / most if most else 0.0
 
@@ -122,7 +123,7 @@ def read_passages(
     stop: Stop,
     progress: Callable[[float], None],
 ) -> Passages:
-    """Run the model over the passages of a neuron ("top", "decile") or head ("head"). Raises Cancelled on a stop."""
+    """Passages of a neuron ("top", "decile") or head ("head") with the model's values. Raises Cancelled on a stop."""
     passages = evidence.passages(kind)
     ranks = list(range(passages.value.shape[1]))
     if kind == "decile":
@@ -146,9 +147,10 @@ def read_passages(
 
 @dataclass(frozen=True, eq=False)
 class Active:
-    """Neurons of all blocks, the most active first: the block, number and value of each, and how unusual that value is.
+    """Neurons of all blocks, the most active first: the block, index and value of each, and how unusual that value is.
 
-    `unusual` is the value less the neuron's mean over the texts, in its standard deviations; NaN without evidence.
+    `unusual` is the value minus the neuron's mean over the texts, in units of its standard deviation; NaN without
+    evidence.
     """
 
     layer: Array
@@ -158,7 +160,7 @@ class Active:
 
 
 def most_active(trace: Trace, position: int, evidence: Evidence | None, count: int = 12) -> Active:
-    """The most active neurons at a position: those most above their means or, without evidence, the greatest."""
+    """The most active neurons at a position: those farthest above their means or, without evidence, the largest."""
     blocks = range(trace.config.n_layer)
     values = np.stack([trace.read(f"blocks.{layer}.mlp.post", row=position) for layer in blocks]).astype(np.float64)
     unusual = np.full(values.shape, np.nan)
@@ -173,7 +175,7 @@ def most_active(trace: Trace, position: int, evidence: Evidence | None, count: i
 def written(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
     """What a neuron adds to the logits: its row of W_out through the final norm's gain and the unembedding, [d_vocab].
 
-    The mean over tokens is subtracted. In logits per unit of activation, for a final norm's scale of 1.
+    The mean over tokens is subtracted. The unit is logits per unit of activation, for a final norm's scale of 1.
     """
     weights = checkpoint.weights
     row = weights[f"blocks.{layer}.mlp.W_out"][neuron].astype(np.float64)
@@ -183,7 +185,7 @@ def written(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Muted:
-    """The prediction after a position, with and without one unit muted: log probabilities [d_vocab] each, and KL."""
+    """The prediction after a position, without and with the ablation of a unit: log probabilities [d_vocab], and KL."""
 
     edit: str
     before: Array
@@ -194,7 +196,10 @@ class Muted:
 def mute(
     engine: Engine, trace: Trace, position: int, kind: str, layer: int, unit: int, mean: float, stop: Stop
 ) -> Muted:
-    """Set a neuron to `mean`, or a head's values to 0, at every position. Raises ModelError, Cancelled."""
+    """The effect of setting a neuron to `mean`, or a head's values to 0, at every position.
+
+    Raises ModelError, Cancelled.
+    """
     place = f"blocks.{layer}.attn.z[{unit}]=0" if kind == "head" else f"blocks.{layer}.mlp.post[:, {unit}]={mean:.9g}"
     run = trace.run
     edits = (*run.edits, *parse_edits((place,), trace.config, len(trace)))
@@ -211,7 +216,7 @@ def _log_softmax(logits: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Neurons whose strongest passages have their recorded position within an occurrence of the searched text.
+    """Neurons whose strongest passages have their recorded position within an occurrence of the search text.
 
     `hits` is the number of such passages among the TOP; `windows` the number of windows in which the text occurs.
     """
@@ -223,7 +228,7 @@ class Found:
 
 
 def search(evidence: Evidence, tokenizer: Tokenizer, text: str, count: int = 12) -> Found:
-    """Search for a text, ignoring case, in the windows that contain passages."""
+    """Search the windows that contain passages for a text, ignoring case; return the neurons found."""
     wanted = text.lower().encode()
     lengths = evidence.arrays["window_length"]
     hit = np.zeros((len(lengths), int(lengths.max(initial=1))), bool)

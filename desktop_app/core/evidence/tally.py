@@ -1,7 +1,7 @@
 """Tallies: what is counted over windows, as arrays by name, and how tallies of neighbouring windows are merged.
 
-Floating-point addition depends on its order, so tallies are merged in pairs, in the order of their windows, regardless
-of which worker computed them and when: the result has the same bytes each time.
+Floating-point addition depends on its order. So tallies are merged in pairs, in the order of their windows, whichever
+worker computed them and when, and the result always has the same bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,11 @@ Tally = dict[str, Array]
 """Name -> array. The part of the name before the first dot says how it is merged (RULES)."""
 
 TOP = 20
-"""How many passages of a neuron or head, and pairs of a head, are kept."""
+"""How many passages of a neuron or head, and how many pairs of a head, are stored."""
 
 
 def greatest(found: Mapping[str, Array]) -> dict[str, Array]:
-    """The TOP entries of greatest `value` along axis 1 of arrays [layer, entry, unit]; of equal ones the earlier."""
+    """The TOP entries with the largest `value` along axis 1 of arrays [layer, entry, unit]; ties go to the earlier."""
     order = np.argsort(-found["value"], axis=1, kind="stable")[:, :TOP]
     return {name: np.take_along_axis(array, order, 1) for name, array in found.items()}
 
