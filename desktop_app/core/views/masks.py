@@ -117,7 +117,7 @@ def _grid(scene: Scene, rule: Rule) -> GridPanel:
 
 
 def _name(row_: Masked) -> str:
-    return row_.mask if len(row_.mask) <= _SHORT else Phrase("rules for single heads")
+    return row_.mask if len(row_.mask) <= _SHORT else Phrase("rules by head")
 
 
 def _amount(pairs: float) -> str:
