@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         write(arguments.out, render(job_of(motion.storyboard(), words), options))
     else:
         write_clip(clip_times(motion, arguments.pace), moment(motion, words), arguments.out, theme=arguments.theme)
-    print(f"{shown(str(arguments.out))}: {motion.title}, {len(motion.beats)} beats, {size_of(arguments.out)}")
+    beats = f"{len(motion.beats)} beat{'s' if len(motion.beats) > 1 else ''}"
+    print(f"{shown(str(arguments.out))}: {motion.title}, {beats}, {size_of(arguments.out)}")
     return 0
 
 

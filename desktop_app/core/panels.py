@@ -198,6 +198,12 @@ class MapPanel(Panel):
     first: int = 0  # the index of the first row, likewise
     sums: bool = False  # the last row and the last column are sums of the others, and are drawn apart from them
     positions: tuple[int, ...] = ()  # text positions of the rows' tokens, if tokens between them are left out
+    centres: tuple[float, ...] = ()  # what is subtracted from each row before it is coloured, if anything is
+
+    @property
+    def shades(self) -> Array:
+        """The numbers by which the cells are coloured, [row, column]."""
+        return self.values - np.array(self.centres, np.float32)[:, None] if self.centres else self.values
 
 
 @dataclass(frozen=True)

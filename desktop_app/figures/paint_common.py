@@ -190,7 +190,7 @@ def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> bool:
     return len(found) > 0
 
 
-def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
+def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page, shades: Array | None = None) -> None:
     """Write the number of each cell, if every number fits into its cell."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
@@ -204,7 +204,7 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
         if size < max(8, page.least):
             return
     table = page.theme.table(levels.diverging)
-    fractions = np.nan_to_num(levels.fraction(values))
+    fractions = np.nan_to_num(levels.fraction(values if shades is None else shades))
     for r, line in enumerate(texts):
         for c, text in enumerate(line):
             if not text:

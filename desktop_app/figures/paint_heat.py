@@ -199,12 +199,13 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     box = body.inset(left=left, top=top, right=over.beyond)
     box = Rect(box.x, box.y, box.w, map_height(rows, whole.h - top, page))
     _column_labels(panel.column_labels, panel.selected_column, box, over, page, first=panel.first_column, tokens=across)
-    said = heat(panel.values, panel.levels, box, page)
-    marked = beyond_marks(panel.values, panel.levels, box, page)
+    shades = panel.shades
+    said = heat(shades, panel.levels, box, page)
+    marked = beyond_marks(shades, panel.levels, box, page)
     if panel.texts:
-        cell_words(panel.texts, panel.values, panel.levels, box, page)
+        cell_words(panel.texts, shades, panel.levels, box, page)
     else:
-        cell_numbers(panel.values, panel.levels, box, page)
+        cell_numbers(panel.values, panel.levels, box, page, shades)
     row_labels(
         panel.row_labels,
         Rect(body.x, box.y, left - page.u(4), box.h),
@@ -226,7 +227,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
             place = Rect(box.x + n * box.w / columns, body.y, box.w / columns, box.y - body.y)
             page.picks.append(Pick(place, panel.column_picks(panel.first_column + n), "choose this column"))
     under = Rect(box.x, box.y + box.h, box.w, page.u(LEGEND))
-    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label, marked=marked)
+    legend(panel.levels, under, page, panel.levels.beyond(shades), said, panel.x_label, marked=marked)
 
 
 def _map_sides(panel: MapPanel, width: float, height: float, page: Page) -> tuple[float, "_Over"]:

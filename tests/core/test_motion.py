@@ -70,7 +70,7 @@ def numbers_of(box):
         if getattr(panel, "points", None) is not None:
             values.append(np.ravel(panel.points[1]))
         if getattr(panel, "focus", None) is not None:
-            values.append(np.array([panel.focus[1]]))
+            values.append(np.array(panel.focus[:2]))
         values.append(np.array([at for at, _ in getattr(panel, "levels_at", ())], float))
         values.append(np.array([getattr(panel, "u", np.nan)]))
         values.append(np.array(getattr(panel, "edges", ()), float))
@@ -85,6 +85,75 @@ def test_what_a_beat_makes_is_drawn_when_it_is_done(scene, op, by):
         for result in beat.results[:: max(1, len(beat.results) // 12)]:
             drawn = np.isclose(values, result, rtol=2e-5, atol=2e-6).any()
             assert drawn or number(float(result)) in texts, (beat.words, float(result))
+
+
+NO_TENSOR = {"temperature", "top_p", "draw", "probabilities"}
+"""What computes numbers that no tensor holds; the next test but one compares them with the stages that open."""
+
+
+def test_every_row_of_the_table_is_compared_with_what_opens(scene):
+    for row in OPERATIONS:
+        for op in row.steps:
+            makes = any(beat.cells for beat in motion(scene, op).beats)
+            assert makes == (op not in NO_TENSOR), op
+            assert (row.tensor is not None or op == "append") == makes, op
+
+
+def read(scene, region):
+    """The numbers of a region: of a tensor or of a weight."""
+    whole = scene.trace[region.name] if region.name in scene.trace.table else scene.checkpoint.weights[region.name]
+    return np.ravel(np.asarray(whole)[tuple(slice(None) if n is None else n for n in region.index)])
+
+
+@pytest.mark.parametrize("op", [op for op in MOVING if op not in NO_TENSOR])
+def test_a_beat_shows_the_operands_of_the_cell_that_it_makes(model, op):
+    scene = scene_of(model, "A short text", layer=1, head=2)  # few enough tokens that each key has its bar
+    beats = motion(scene, op).beats
+    drawn, texts = np.zeros(0), set()
+    for beat in beats:
+        for t in (0.0, 0.5, 1.0):
+            values, words = numbers_of(beat.panels(t))
+            drawn, texts = np.concatenate([drawn, values]), texts | set(words)
+        if not beat.cells:
+            continue
+        for region in beat.operands:
+            if op == "append" and region.name.endswith(("W_QKV", "b_QKV")):
+                continue  # a whole row is made, from every column of the matrix
+            numbers = read(scene, region)
+            if region.name.endswith("masked"):
+                numbers = numbers[np.isfinite(numbers)]
+            for number_ in numbers:
+                said = {
+                    number(float(number_)),
+                    percent(float(number_)),
+                } & texts or f"{number(float(number_))}" in beat.words
+                assert said or np.isclose(drawn, number_, rtol=2e-5, atol=1e-6).any(), (
+                    str(beat.words),
+                    region,
+                    number_,
+                )
+
+
+@pytest.mark.parametrize("op", ["qkv", "heads", "attn_out", "mlp.pre", "mlp_out", "logits"])
+def test_a_product_names_the_weights_that_it_reads_and_its_line_ends_at_its_number(scene, op):
+    last = motion(scene, op).beats[-1]
+    (weights,) = (r for r in last.operands if ".W_" in r.name)
+    _, right, _, curve = panels_of(last.panels(1.0))
+    (n,) = (place for place in weights.index if place is not None)
+    own = {"qkv": "W_QKV", "heads": "W_QKV", "attn_out": "W_O", "mlp.pre": "W_in", "mlp_out": "W_out", "logits": "W_U"}
+    assert right.strips[0].label == (f"W_U[{n}]" if op == "logits" else f"{own[op]}[:, {n}]")
+    assert np.array_equal(right.strips[0].values, read(scene, weights))
+    (line,) = curve.lines
+    assert line[1][-1] == pytest.approx(last.results[0])
+
+
+def test_rows_of_logits_are_coloured_less_their_mean_and_keep_their_numbers(scene):
+    (panel,) = panels_of(motion(scene, "logits", ROW).beats[-1].panels(1.0))
+    logits = scene.trace["logits"][panel.first :]
+    assert np.array_equal(panel.values, logits) and panel.levels.centred
+    assert panel.shades == pytest.approx(logits - logits.mean(1, keepdims=True, dtype=float), abs=1e-5)
+    (other,) = panels_of(motion(scene, "attn_out", ROW).beats[-1].panels(1.0))
+    assert other.shades is other.values and not other.levels.centred
 
 
 def test_the_stages_of_sampling_are_those_that_opening_a_probability_shows(scene):
@@ -241,7 +310,11 @@ def test_the_running_sum_of_top_p_and_the_draw_are_those_of_the_stages(scene):
     (drawn,) = motion(scene, "draw").beats
     u, low, high = drawn.results
     assert u == scene.u and low <= u < high
-    (ruler,) = panels_of(drawn.panels(1.0))
+    ruler, bars = panels_of(drawn.panels(1.0))
+    ranks = sorted({*range(min(12, stages.n_kept)), scene.landed})
+    assert [bar.text for bar in bars.bars] == [percent(float(stages.final[rank])) for rank in ranks]
+    (marked,) = (bar for bar in bars.bars if bar.marked)
+    assert marked.label == ruler.labels[ruler.landed] and marked.value == pytest.approx(high - low)
     assert ruler.labels[ruler.landed] == scene.tokenizer.label(int(scene.ranked.order[scene.landed]))
 
 

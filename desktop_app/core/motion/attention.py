@@ -142,7 +142,7 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
     less = rows["masked"] - largest
     return (
         stage(
-            Phrase("scaled: scores / √{1} = / {2}", scene.config.d_head, f"{root:.3g}"),
+            Phrase("scaled: divided by √{1} = {2}", scene.config.d_head, f"{root:.3g}"),
             rows["scores"],
             rows["scaled"],
             "scaled",
@@ -220,11 +220,13 @@ def cache(scene: Scene) -> tuple[Beat, ...]:
         values = scene.trace.read(name, head=head)
         levels = diverging(values)
         cells = tuple(Cell(name, (head, last, n)) for n in range(values.shape[1]))
+        x = scene.trace.read(scene.block("ln1.out"), row=last)
 
         def panels(t: float) -> Box:
             now = np.array(values, np.float64)
             now[last, round(t * now.shape[1]) :] = np.nan
             return column(
+                strip_panel(x, Phrase("x of {1}", scene.labels[last]), Hue.RESIDUAL, diverging(x)),
                 MapPanel(
                     title=Phrase("{1}, head {2}", name, head),
                     note=Phrase("{1} rows are kept, one is computed", last),
@@ -236,7 +238,7 @@ def cache(scene: Scene) -> tuple[Beat, ...]:
                     selected=last,
                     fresh=1,
                     x_label=Phrase("{1} dimensions", now.shape[1]),
-                )
+                ),
             )
 
         words = Phrase("the new row of {1}; the {2} above it come from the cache", letter, last)

@@ -1,7 +1,7 @@
 """Any tensor row by row: each token's row is filled from left to right."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -12,6 +12,7 @@ from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.links import computed_from
 from desktop_app.core.panels import AnyPanel, Box, GridPanel, MapPanel, Source, column
 from desktop_app.core.scene import Scene
+from desktop_app.core.sheet.scales import is_centred
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.phrase import Phrase
 
@@ -51,6 +52,10 @@ def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
     if grid and name.endswith(("masked", "pattern")):
         values[~np.isfinite(trace.read(scene.block("attn.masked"), head=head))] = np.nan
     levels = unit(scene.state.view.pattern_scale) if name.endswith("pattern") else diverging(values)
+    centres: tuple[float, ...] = ()
+    if is_centred(name):
+        means = values.mean(1, dtype=np.float64)
+        centres, levels = tuple(map(float, means)), replace(diverging(values - means[:, None]), centred=True)
     lead = () if head is None else (head,)
     source = Source(name, (*lead, "row", "col"), first_row=top)
 
@@ -82,6 +87,7 @@ def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
                     source=source,
                     x_label=Phrase("{1} columns", now.shape[1]),
                     first=top,
+                    centres=centres,
                 )
             )
             return column(panel)

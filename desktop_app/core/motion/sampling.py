@@ -105,6 +105,7 @@ def draw(scene: Scene) -> tuple[Beat, ...]:
     if count < found.n_kept:
         edges, labels = (*edges, 1.0), [*labels, "…"]
     begun = np.asarray(edges)
+    shares = {rank: float(found.final[rank]) for rank in sorted({*range(min(_BARS, found.n_kept)), landed})}
 
     def panels(t: float) -> Box:
         now = u * eased(t)
@@ -117,7 +118,13 @@ def draw(scene: Scene) -> tuple[Beat, ...]:
                 labels=tuple(labels),
                 u=now,
                 landed=over,
-            )
+            ),
+            BarsPanel(
+                title=Phrase("Tokens, the likeliest first"),
+                bars=tuple(Bar(_label(scene, r), p, percent(p), marked=r == over) for r, p in shares.items()),
+                hue=Hue.ACCENT,
+                reach=1.0,
+            ),
         )
 
     low, high = found.interval(landed)

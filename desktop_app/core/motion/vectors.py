@@ -5,7 +5,7 @@ import numpy as np
 from desktop_app.core.levels import diverging, number
 from desktop_app.core.motion.beats import Beat, eased, text_at
 from desktop_app.core.motion.parts import dot_parts, hue_of, shown_share, strip_panel
-from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.cells import Array, Cell, Region
 from desktop_app.core.opening.links import computed_from
 from desktop_app.core.panels import (
     Box,
@@ -31,6 +31,8 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
     scale = float(trace.read(f"{name}.scale", row=token)[0])
     normal = trace.read(f"{name}.normalized", row=token).astype(np.float64)
     out = trace.read(f"{name}.out", row=token).astype(np.float64)
+    gain, bias = (np.asarray(scene.checkpoint.weights[f"{name}.{part}"], np.float64) for part in ("w", "b"))
+    g_levels, b_levels, unused = diverging(gain), diverging(bias), np.full(len(x), np.nan)
     dims = np.arange(len(x), dtype=float)
 
     def stage(
@@ -42,8 +44,12 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
         level: tuple[float, float],
         *,
         spread: bool = False,
+        scales: bool = False,
     ) -> Beat:
-        """The beat that changes the vector from `before` to `after`; `spread` marks the scale in its second half."""
+        """The beat that changes the vector from `before` to `after`; `spread` marks the scale in its second half.
+
+        The cells of gain and bias are empty in the beats that do not use them; one that `scales` does.
+        """
         means, span = (float(before.mean()), float(after.mean())), np.concatenate([before, after])
 
         def panels(t: float) -> Box:
@@ -65,6 +71,8 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
                     y_holds=span,
                 ),
                 strip_panel(now, Phrase("the vector"), Hue.RESIDUAL, diverging(after)),
+                strip_panel(gain if scales else unused, Phrase("gain"), Hue.ACCENT, g_levels, operator="×"),
+                strip_panel(bias if scales else unused, Phrase("bias"), Hue.ACCENT, b_levels, operator="+"),
             )
 
         return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, np.ravel(results))), panels)
@@ -91,7 +99,15 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
             spread=True,
         ),
         stage(Phrase("divided by {1}", number(scale)), row("normalized"), normal, x - mean, normal, (0.0, 0.0)),
-        stage(Phrase("times the gain, plus the bias"), row("out"), out, normal, out, (0.0, float(out.mean()))),
+        stage(
+            Phrase("times the gain, plus the bias"),
+            row("out"),
+            out,
+            normal,
+            out,
+            (0.0, float(out.mean())),
+            scales=True,
+        ),
     )
 
 
@@ -109,10 +125,12 @@ def product(scene: Scene, name: str) -> tuple[Beat, ...]:
     edges = np.linspace(0, len(products), _PARTS + 1).astype(int)
     levels = diverging(left), diverging(right), diverging(products)
     total = float(running[-1]) + bias
-    column_label = f"W[:, {n}]"
+    column_label = _in_matrix(computed_from(scene.trace, cell)[1])
 
     def view(upto: float, target: float) -> Box:
         stop = round(upto)
+        so_far = running[: stop + 1]
+        now = float(so_far[-1]) + target
         done = np.where(np.arange(len(products)) < stop, products, np.nan)
         return column(
             strip_panel(left, Phrase("x of {1}", scene.labels[token]), Hue.RESIDUAL, levels[0]),
@@ -120,8 +138,9 @@ def product(scene: Scene, name: str) -> tuple[Beat, ...]:
             strip_panel(done, Phrase("products"), Hue.ACCENT, levels[2], operator="="),
             CurvePanel(
                 title=Phrase("Running sum"),
-                note=Phrase("now {1}", number(float(running[stop]) + target)),
-                lines=((np.arange(stop + 1, dtype=float), running[: stop + 1]),),
+                note=Phrase("now {1}", number(now)),
+                # The bias comes last: a step at the end of the line.
+                lines=((np.append(np.arange(stop + 1.0), stop), np.append(so_far, now)),),
                 x_range=(0.0, float(len(products))),
                 y_holds=running,
                 levels_at=((total, Phrase("the number {1}", number(total))),),
@@ -156,6 +175,12 @@ def product(scene: Scene, name: str) -> tuple[Beat, ...]:
             )
         )
     return tuple(beats)
+
+
+def _in_matrix(weights: Region) -> str:
+    """The name of a column or row of a matrix, like W_O[:, 106] or W_U[262]."""
+    index = ", ".join(":" if n is None else str(n) for n in weights.index)
+    return f"{weights.name.rsplit('.', 1)[-1]}[{index.removesuffix(', :')}]"
 
 
 def activation(scene: Scene) -> tuple[Beat, ...]:
