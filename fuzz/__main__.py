@@ -1,8 +1,8 @@
 """Feed mutated inputs to every parser: `./run fuzz [--seconds 120] [--seed N] [--only NAME]`.
 
-An input that raises anything but a LogitscopeError with a message, or takes ten seconds of CPU time or a minute of wall
-time, is saved to a file and reported; exit code 1. The same seed gives the same inputs. Add the reduced input of a past
-fault to tests/hostile/corpus/NAME/.
+An input that raises anything but a LogitscopeError with a message, causes a warning, or takes ten seconds of CPU time
+or a minute of wall time, is saved to a file and reported; exit code 1. The same seed gives the same inputs. Add the
+reduced input of a past fault to tests/hostile/corpus/NAME/.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from pathlib import Path
 from types import FrameType
@@ -101,6 +102,16 @@ def _fuzz(arguments: argparse.Namespace, scratch: Path) -> int:
 
 def judge(read, data: bytes) -> tuple[str, str]:  # type: ignore[no-untyped-def]  # any of the targets' calls
     """The outcome of an input: "taken", "refused" with a message, or "fault" and its place."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        kind, place = _outcome(read, data)
+    if warned and kind != "fault":
+        one = warned[0]
+        kind, place = "fault", f"{one.category.__name__} at {Path(one.filename).name}:{one.lineno}: {one.message}"
+    return kind, place
+
+
+def _outcome(read, data: bytes) -> tuple[str, str]:  # type: ignore[no-untyped-def]  # as above
     _limit(_MOST_SECONDS, _MOST_WAITING)
     try:
         read(data)

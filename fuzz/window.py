@@ -1,9 +1,9 @@
 """Perform random actions in the real window: `./run fuzz.window [--seconds 180]`.
 
 Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Reported, with exit
-code 1: an exception, a logged error, a message of an unexpected error, a Qt warning, threads or workers that outlive
-their window, and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by
-more than 5 % and 20 MB.
+code 1: an exception, a logged error, a message of an unexpected error, a warning of Python, numpy or Qt, threads,
+workers or models that outlive their window, and memory, descriptors or threads that grow from the second quarter of the
+time to the last, memory by more than 5 % and 20 MB.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +66,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
     from PySide6.QtWidgets import QApplication
 
     from desktop_app.figures.export import Options
+    from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.errors import UNEXPECTED
     from desktop_app.ui.app import make_application, open_window
     from tests.checkpoints import write_checkpoint
@@ -92,7 +94,11 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
         if kind != QtMsgType.QtDebugMsg and "This plugin does not support" not in (words or ""):
             faults.append(f"Qt says: {words}")
 
+    def warned(message: Warning | str, _kind: type[Warning], place: str, line: int, *_: object) -> None:
+        faults.append(f"warning at {place}:{line}: {message}")
+
     sys.excepthook = caught
+    warnings.showwarning = warned
     logging.getLogger().addHandler(Logged(logging.ERROR))
     qInstallMessageHandler(said)
     make_application(["logitscope"])
@@ -147,6 +153,9 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
         window.deleteLater()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         QApplication.processEvents()
+        del window, desk, somebody
+        if left := sum(isinstance(each, Engine) for each in gc.get_objects()):
+            faults.append(f"seed {seed}, window {round_}: models left by a closed window: {left}")
         gc.collect()  # the program ends with its window: what is left for the search for cycles is no leak
         files = process.num_fds() if hasattr(process, "num_fds") else process.num_handles()
         seen.append((time.monotonic() - began, process.memory_info().rss, files, process.num_threads()))

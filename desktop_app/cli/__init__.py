@@ -24,6 +24,7 @@ from desktop_app.cli.shared import Terminal, checked_text, choose_provider, say
 from desktop_app.core import logs
 from desktop_app.core.options import declare
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.system import closing_signals
 from desktop_app.switches import keep_to_own_folders
 
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+@without_warnings
 def _dispatch(argv: list[str], terminal: Terminal) -> int:
     about = COMMANDS.get(argv[0]) if argv else None
     if about is None:

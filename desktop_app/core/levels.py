@@ -21,6 +21,7 @@ _FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
 _LINES, _APART, _ABOVE = 0.05, 3.0, 2.0
 _PIECE = 1 << 17  # cells compared at once, so that they stay in the processor's cache
 _MANY, _SAMPLE = 1 << 14, 1 << 11
+_WIDEST = 1e38
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Levels:
             with np.errstate(divide="ignore", invalid="ignore"):
                 raised = np.log10(np.maximum(values, floor) / floor) / self.decades
             return np.clip(raised, 0, 1)
+        if span > _WIDEST:  # the difference of two numbers of float32 may be beyond its largest
+            values = np.asarray(values, np.float64)
         linear = np.clip((values - self.low) / span, 0, 1)
         raised = linear if self.power == 1 else linear**self.power
         return 1 - raised if self.turned else raised
@@ -276,6 +279,8 @@ class Percent(str):
 
 def percent(probability: float) -> str:
     """A probability in per cent, never rounded to 0 or 100: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %, 99.997 %."""
+    if not math.isfinite(probability):
+        return Percent(number(probability))
     return Percent(f"{_hundredths(100 * probability, certain=probability >= 1)} %")
 
 

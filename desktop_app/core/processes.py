@@ -4,11 +4,11 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from desktop_app.core import crashes, logs
 from desktop_app.gpt2.errors import LogitscopeError
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _SAFE_PATH = "PYTHONSAFEPATH"
 _NO_THREAD = "can't start new thread"  # the text of Python's error
 _lock = threading.RLock()
+_T = TypeVar("_T")
 
 
 def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
@@ -49,6 +50,22 @@ def starting_workers() -> Iterator[None]:
                 f"No worker process can be started: {getattr(reason, 'strerror', None) or reason}. There may be "
                 "too little memory, or a limit on processes (ulimit)."
             ) from reason
+
+
+def results_of(futures: list[Future[_T]]) -> list[_T]:
+    """The results of `futures`, which is emptied; waits for them, and raises what the first that failed raised.
+
+    A caller that still held the future would be held by it in turn: an exception holds its traceback, the traceback the
+    caller's variables. These, a whole model among them, would stay until Python next searches for cycles.
+    """
+    found = []
+    futures.reverse()
+    try:
+        while futures:
+            found.append(futures.pop().result())
+    finally:
+        futures.clear()
+    return found
 
 
 def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:

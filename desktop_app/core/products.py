@@ -13,6 +13,7 @@ from desktop_app.core.passes import OTHER, Passes
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -40,6 +41,7 @@ def are_of(passes: Passes, model: Model) -> bool:
     return passes.trace.run.model == model.checkpoint.key
 
 
+@without_warnings
 def compute(
     want: Want,
     model: Model,

@@ -18,6 +18,7 @@ from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
+from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 from desktop_app.gpt2.weights import expand
 
@@ -190,6 +191,7 @@ def current_place(state: State, config: Config) -> Step | None:
     return next((s for s in steps if s.key == key), None)
 
 
+@without_warnings
 def build_view(scene: Scene, step: Step) -> View:
     """The view of `step`: block and head are named in its headline, and `content` of its row returns the panels.
 

@@ -11,6 +11,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.figures.kinds import KINDS, Extent
 from desktop_app.figures.marks import Page, Rect
+from desktop_app.gpt2.overflow import without_warnings
 
 _SMALL_GRID, _GRID_BESIDE = 60.0, 150.0
 
@@ -21,6 +22,7 @@ _LEAD = 20.0
 _WIDE = 1.6  # ratio of width to height from which on a box's `wide` arrangement is used, if it has one
 
 
+@without_warnings
 def place_view(view: View, width: float, height: float, page: Page, *, heading: bool = True) -> float:
     """Draw `view` on a page of this width; panels that can grow fill `height`. Returns the height used.
 

@@ -1,5 +1,7 @@
 """Painters of charts: bars, curves, and the interval from 0 to 1 in which a token is drawn."""
 
+import math
+
 import numpy as np
 
 from desktop_app.core.panels import Bar, BarsPanel, RulerPanel, Source
@@ -50,8 +52,10 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     label = min(label, max(page.u(30), body.w - text - remark - page.u(30)))
     track = Rect(body.x + label, body.y, max(page.u(8), body.w - label - text - remark), body.h)
     # Bars with values below the base extend to its left, so the base is moved right by the space that they need.
-    below = max(0.0, *(panel.base - b.value for b in measured))
-    above = max(panel.reach, 0.0, *(max(b.value, b.outline or panel.base) - panel.base for b in measured))
+    # Infinite values, with which no other could be compared, have no bar.
+    ends = [v for b in measured for v in (b.value, b.outline) if v is not None and math.isfinite(v)]
+    below = max([0.0, *(panel.base - v for v in ends)])
+    above = max([panel.reach if math.isfinite(panel.reach) else 0.0, 0.0, *(v - panel.base for v in ends)])
     unit = track.w / (above + below or 1.0)
     zero = track.x + below * unit
     y = body.y
@@ -111,11 +115,11 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
     length = abs(bar.value - panel.base) * unit
     left = zero - length if bar.value < panel.base else zero
     colour = theme.hues[panel.hue] if bar.kept else theme.faint
-    if bar.value != panel.base:
+    if bar.value != panel.base and math.isfinite(bar.value):
         # A value too small for a pixel is still drawn as a hairline, because it is not zero.
         drawn = Rect(left, y - height / 2, max(length, page.u(1)), height)
         page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
-    if bar.outline:
+    if bar.outline and math.isfinite(bar.outline):
         # The frame is over the bar and slightly higher, so that it is not taken for a part of the bar.
         reached = (bar.outline - panel.base) * unit
         frame = Rect(zero, y - height / 2 - page.u(1.5), max(reached, page.u(1)), height + page.u(3))

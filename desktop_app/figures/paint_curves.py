@@ -1,6 +1,8 @@
 """The painter of curves: axes with round numbers, lines, points, stems, horizontal lines, bands, and a named point."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,6 +48,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     """Paint axes with round numbers, named horizontal lines and bands, lines, points, and the named point."""
     theme = page.theme
     body = heading(panel, rect, page)
+    told, panel = panel, _with_gaps(panel)
     xs = [a for a, _ in panel.lines] + ([panel.points[0]] if panel.points else [])
     ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
     if not xs and panel.focus is not None:
@@ -55,8 +58,8 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         middle = body.x + body.w / 2
         page.words(middle, body.y + body.h - page.u(9), panel.x_label, size=11, colour=theme.dim, align="center")
         return
-    x0, x1 = panel.x_range or (float(min(a.min() for a in xs)), float(max(a.max() for a in xs)))
-    x1 = x1 if x1 > x0 else x0 + 1
+    x0, x1 = panel.x_range or _extremes(xs)
+    x1 = x1 if x1 > x0 else x0 + _apart_from(x0)
     y0, y1 = _limits(panel, ys, (x0, x1))
     outside = _outside(panel, (x0, x1, y0, y1))
     legend = _legend_rows(panel, body, page)
@@ -116,7 +119,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     for n, (_, asks, words) in enumerate(panel.stops):
         page.picks.append(Pick(Rect(float(edges[n]), box.y, float(edges[n + 1] - edges[n]), box.h), asks, words))
     if panel.source is not None:
-        _answer(panel, drawn if panel.points is None else [(px(panel.points[0]), py(panel.points[1]))], box, page)
+        _answer(told, drawn if panel.points is None else [(px(panel.points[0]), py(panel.points[1]))], box, page)
 
 
 def _answer(panel: CurvePanel, drawn: list[tuple[Array, Array]], box: Rect, page: Page) -> None:
@@ -339,28 +342,55 @@ def _rounded_out(value: float) -> float:
     return math.copysign(math.ceil(abs(value) / unit - 1e-9) * unit, value)
 
 
+def _with_gaps(panel: CurvePanel) -> CurvePanel:
+    """The panel with gaps for infinite values, which no axis reaches, and without infinite levels and marks."""
+
+    def gaps(values: Array) -> Array:
+        return np.where(np.isfinite(values), values, np.nan)
+
+    focus = panel.focus if panel.focus is None or all(map(math.isfinite, panel.focus[:2])) else None
+    points = panel.points and (gaps(panel.points[0]), gaps(panel.points[1]))
+    return replace(
+        panel,
+        lines=tuple((x, gaps(y)) for x, y in panel.lines),
+        points=points,
+        focus=focus,
+        levels_at=tuple(level for level in panel.levels_at if math.isfinite(level[0])),
+        band=panel.band if panel.band is not None and all(map(math.isfinite, panel.band)) else None,
+    )
+
+
+def _extremes(arrays: Sequence[Array]) -> tuple[float, float]:
+    """The smallest and the largest finite value; 0 and 0 if there is none."""
+    values = np.concatenate([np.ravel(array) for array in arrays])
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def _apart_from(value: float) -> float:
+    """How far an axis reaches beyond its only value: 1, or as much as makes another number of it."""
+    return max(1.0, 1e-6 * abs(value))
+
+
 def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) -> tuple[float, float]:
     if panel.x_range is not None and panel.points is not None:
         x, y = panel.points
         ys = [*(line for _, line in panel.lines), y[(x >= xs[0]) & (x <= xs[1])]]
     if panel.y_holds is not None:
         ys = [*ys, panel.y_holds]
-    everything = np.concatenate([np.ravel(y) for y in ys])
+    low, high = _extremes(ys)
     if panel.stems:
         # One huge dimension must not flatten the others: it is drawn only up to the edge, and its value is written.
-        reach = diverging(everything).high * 1.15
-        low, high = float(everything.min()), float(everything.max())
+        reach = diverging(np.concatenate([np.ravel(y) for y in ys])).high * 1.15
         if max(-low, high) > 2 * reach:
             low, high = max(low, -reach), min(high, reach)
-    else:
-        low, high = float(everything.min()), float(everything.max())
     for level, _ in panel.levels_at:
         low, high = min(low, level), max(high, level)
     if panel.band:
         # A band much wider than the data in front of it (as one huge dimension makes it) is cut off at the edges.
         more = (high - low) / 2
         low, high = min(low, max(panel.band[0], low - more)), max(high, min(panel.band[1], high + more))
-    margin = (high - low) * 0.06 or 1.0
+    margin = (high - low) * 0.06 or _apart_from(high)
     if panel.stems:
         return _rounded_out(low - margin / 2), _rounded_out(high + margin / 2)
     return low - margin, high + margin
@@ -370,7 +400,8 @@ def _points(panel: CurvePanel, outside: np.ndarray, px, py, hue: str, page: Page
     assert panel.points is not None
     x, y = panel.points
     if not panel.stems:
-        x, y = x[~outside], y[~outside]
+        drawn = ~outside & np.isfinite(x) & np.isfinite(y)
+        x, y = x[drawn], y[drawn]
         page.marks.append(Dots(px(x), py(y), mix(hue, page.theme.panel, 0.65), page.u(1.8)))
         return
     base = panel.levels_at[0][0] if panel.levels_at else 0.0

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.phrase import Phrase
 
 Array = NDArray[Any]
@@ -213,6 +214,7 @@ class Formula:
     hidden: float | None = None
     rounds: bool = False
 
+    @without_warnings
     def evaluate(self, place: Place, *operands: Array) -> Array:
         """The results at `place`, from operands that are whole except that rows and heads may be a slice.
 

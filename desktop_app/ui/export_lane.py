@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.core.panels import SheetPanel, panels_of
-from desktop_app.core.processes import end_workers, starting_workers, worker_pool
+from desktop_app.core.processes import end_workers, results_of, starting_workers, worker_pool
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, render
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
@@ -36,6 +36,19 @@ class ExportLane(Lane):
         if pool is not None:
             end_workers(pool, now=True)
 
+    def _begin(self, made: Job, wanted: list[Options], data: tuple[str, ...], stop: Stop) -> list[Future[bytes]]:
+        """Have the worker draw. A broken pool holds its tasks, so whoever waits for them must not hold the pool."""
+        with self._lock:
+            stop.check()
+            try:
+                with starting_workers():
+                    pool = self._workers()
+                    futures = [pool.submit(render, made, options) for options in wanted]
+                    return futures + [pool.submit(WRITERS[kind], made) for kind in data]
+            except LogitscopeError:
+                self._end_pool()  # a pool that was only half started could be waited for without end
+                raise
+
     def request(
         self,
         job: Callable[[Stop], Job],
@@ -55,17 +68,7 @@ class ExportLane(Lane):
                     *(WRITERS[kind](made) for kind in data),
                 ]
             try:
-                with self._lock:
-                    stop.check()
-                    try:
-                        with starting_workers():
-                            pool = self._workers()
-                            futures = [pool.submit(render, made, options) for options in wanted]
-                            futures += [pool.submit(WRITERS[kind], made) for kind in data]
-                    except LogitscopeError:
-                        self._end_pool()  # a pool that was only half started could be waited for without end
-                        raise
-                return then, [future.result() for future in futures]
+                return then, results_of(self._begin(made, wanted, data, stop))
             except (BrokenProcessPool, CancelledError) as reason:
                 stop.check()  # `close` ended the worker, and these figures are not needed any more
                 self._pool = None  # the next figure gets a new worker

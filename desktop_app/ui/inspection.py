@@ -14,6 +14,7 @@ from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.opening.opened import clicked, readout_of, unready, view_of, workspace_of
 from desktop_app.core.opening.view import PROBABILITY
+from desktop_app.core.panels import View, column
 from desktop_app.core.views import across
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
@@ -164,10 +165,10 @@ class Inspection(QObject):
                 # A cell of a workspace is named after what it represents.
                 own = {c for c in path if c.index and workspace_of(scene, c) is not None and not unready(scene, c)}
                 names = {c: readout_of(scene, c).name for c in own}
-            except LogitscopeError:
-                if self._controller.is_current and not self._controller.pending:
-                    raise
-                return  # the path belongs to a text whose pass is pending; afterwards it is shown or dropped
+            except LogitscopeError as reason:
+                if self._controller.pending or not self._controller.is_current:
+                    return  # the path belongs to a text whose pass is pending; afterwards it is shown or dropped
+                view, names = View(cell.name, str(reason), column()), {}
             self._inspector.show_path(path, view, self._theme, self._scale, names)
         self._tabs.show_readout(readout)
 

@@ -136,6 +136,27 @@ def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(
     assert max(counts) <= counts[0], f"threads after each window: {counts}"
 
 
+def test_a_closed_window_lets_go_of_the_snapshots_that_it_opened_ahead(qapp, qtbot, tmp_path):
+    from desktop_app.ui.app import open_window
+
+    steps = [write_checkpoint(tmp_path / "run" / f"checkpoint-{n}", BYTES, seed=n) for n in range(4)]
+    gc.collect()
+    gc.disable()
+    try:
+        window = open_window(steps[1], "Hello, you")
+        desk = Desk(window, qtbot)
+        desk.settle()
+        kept = [weakref.ref(desk.c.loads.shelf.find(step, int8=False)) for step in steps]
+        assert None not in [model() for model in kept]
+        window.close()
+        window.deleteLater()
+        qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        del window, desk
+        assert [model() for model in kept] == [None] * 4
+    finally:
+        gc.enable()
+
+
 def test_what_a_workspace_computed_leaves_nothing_of_the_weights_file_behind(desk, monkeypatch):
     desk.write("A long walk")
     desk.until(lambda: desk.c.model.engine.packed)

@@ -42,6 +42,7 @@ from desktop_app.core.analysis.folding import (
 from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.overflow import decomposing
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.weights import UNEMBEDDING
 
@@ -152,6 +153,7 @@ def _gram(x: Array) -> Array:
     return (x.transpose(0, 2, 1) @ x).astype(np.float64)
 
 
+@decomposing()
 def _root(gram: Array) -> Array:
     """The symmetric square root of each Gram matrix, float32; negative eigenvalues are due to rounding."""
     values, vectors = np.linalg.eigh(gram)
@@ -180,6 +182,7 @@ def random_composition(config: Config, seed: int = 0) -> tuple[float, float]:
     return float(np.mean(found)), float(np.std(found))
 
 
+@decomposing()
 def copying(
     checkpoint: Checkpoint, *, through_mlp: bool = False, stop: Stop | None = None, progress: Progress = unheard
 ) -> Array:

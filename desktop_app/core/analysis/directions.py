@@ -18,6 +18,7 @@ from desktop_app.core.analysis.head_circuits import best
 from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.overflow import decomposing
 from desktop_app.gpt2.trace import Trace
 
 Array = NDArray[Any]
@@ -96,6 +97,7 @@ def _rows(table: Array, without: int) -> Rows:
     return Rows(table, mean, left_out, shares, axes, np.sqrt(squares))
 
 
+@decomposing()
 def _principal(covariance: Array) -> tuple[Array, Array]:
     """Shares of the variance, and principal directions, from a sum of outer products.
 
@@ -208,6 +210,7 @@ class Plane(NamedArrays):
         return {name: getattr(self, name) for name in self.AXES}
 
 
+@decomposing()
 def plane(vectors: Array, axes: int = 2) -> Plane:
     """The principal components of vectors [vector, d_model], which may be few, from the smaller Gram matrix."""
     centred = vectors.astype(np.float64)

@@ -220,9 +220,13 @@ def shares_of(trace: Trace, tensor: str, row: int, parts: Mapping[str, Array]) -
     return dict(zip(parts, _normalized(size, lost).tolist(), strict=True))
 
 
+def not_normalized(size: float, lost: Array) -> Array:
+    """What is divided by its sum to give the importances, from |f| and every |f - y_k|: above 0, though f be 0."""
+    return np.maximum(size - lost, max(_EPS * size, 1e-300))
+
+
 def _normalized(size: float, lost: Array) -> Array:
-    """Importances from |f| and |f - y_k| for every part."""
-    raw = np.maximum(size - lost, max(_EPS * size, 1e-300))
+    raw = not_normalized(size, lost)
     return raw / raw.sum()
 
 

@@ -38,6 +38,7 @@ from desktop_app.core.analysis.folding import (
 from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
+from desktop_app.gpt2.overflow import decomposing
 from desktop_app.gpt2.session import Stop
 
 Array = NDArray[Any]
@@ -192,6 +193,7 @@ def best(rows: Array, count: int) -> Array:
     return found
 
 
+@decomposing()
 def typical(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool = True, count: int = TOP) -> Array:
     """The ids of the tokens for which the head writes the longest vectors |e_t W_V' W_O|, the longest first: [rank]."""
     require_head(checkpoint, layer, head)
@@ -241,6 +243,7 @@ def factors(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int) -> 
     return pair[0].astype(np.float64), pair[1].astype(np.float64)
 
 
+@decomposing()
 def singular(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int, count: int | None = None) -> Directions:
     """The first `count` singular directions (by default all d_head). Raises ModelError if there is no such head."""
     left, right = factors(checkpoint, circuit, layer, head)
@@ -256,6 +259,7 @@ SIDES = ("q", "k", "v", "o")
 """The subspaces of a head in the residual stream: what its query, key and value read, and what it writes."""
 
 
+@decomposing()
 def basis(checkpoint: Checkpoint, layer: int, side: str) -> Array:
     """Orthonormal bases of the subspaces (SIDES) that the heads of a block read or write: [head, d_model, d_head].
 
@@ -300,6 +304,7 @@ def projection_kernel(
     return found
 
 
+@decomposing()
 def copying_of(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool, norm: bool = True) -> Array:
     """The eigenvalues from which a head's copying score is computed, complex, [d_head].
 

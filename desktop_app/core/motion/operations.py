@@ -12,6 +12,7 @@ from desktop_app.core.places import IN, Step
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.phrase import Phrase, joined
 
 CELL, ROW = "cell", "row"
@@ -116,6 +117,7 @@ def operation_of(step: Step) -> Operation | None:
     return next((row for row in OPERATIONS if step.spec.op in row.steps), None)
 
 
+@without_warnings
 def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
     """The animated operation of a step: cell by cell for the selected token, or row by row if it fills a tensor.
 

@@ -21,6 +21,7 @@ from desktop_app.core.views import across
 from desktop_app.core.views.weights import find_part, has_heads, weight_view
 from desktop_app.core.want import Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.phrase import Phrase, joined
 
 _LESS = {CHANGE: BEFORE, DIFFER: OTHER}
@@ -76,6 +77,7 @@ def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
     return wants_of_place(scene, place, tuple(dict.fromkeys(names)))
 
 
+@without_warnings
 def readout_of(scene: Scene, cell: Cell) -> Readout:
     """What is shown about a cell under the pointer. Raises ModelError if there is no such cell."""
     name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
@@ -161,6 +163,7 @@ def unready(scene: Scene, cell: Cell) -> tuple[Want, ...]:
     return tuple(want for want in wants_of(scene, cell) if not scene.has(want))
 
 
+@without_warnings
 def check_cell(scene: Scene, cell: Cell) -> None:
     """Raise ModelError if the model or the text has no such number, weight or workspace.
 
@@ -180,6 +183,7 @@ def check_cell(scene: Scene, cell: Cell) -> None:
         read_cell(own.trace, own.checkpoint.weights, bare)
 
 
+@without_warnings
 def view_of(scene: Scene, cell: Cell) -> View:
     """The view of an opened cell; a cell with an empty index stands for a workspace or a whole weight.
 

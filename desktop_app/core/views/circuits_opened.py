@@ -11,6 +11,7 @@ from desktop_app.core.opening.cells import Array
 from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, TextPanel, column, formula_line, row
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.head_page import name
+from desktop_app.gpt2.overflow import decomposing
 from desktop_app.gpt2.phrase import Phrase
 
 _FORMULAS = {
@@ -21,6 +22,7 @@ _FORMULAS = {
 _LISTED = 8
 
 
+@decomposing()
 def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value: float) -> Box:
     """The norms in the score, the score of random matrices, and the strongest path through both heads."""
     layer1, head1, layer2, head2 = index
@@ -43,7 +45,7 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
         Line(
             Phrase("with numbers"),
             f"{number(whole)} / ({number(one)} × {number(two)})",
-            f"= {number(whole / (one * two))}",
+            f"= {number(whole / (one * two) if one * two else value)}",
         ),
         Line(Phrase("first norm"), f"|W_OV1| = {number(one)}", name(layer1, head1)),
         Line(Phrase("second norm"), f"|{second}| = {number(two)}", name(layer2, head2)),

@@ -15,6 +15,7 @@ from desktop_app.core.analysis.flow import (
     Node,
     attention_importance,
     middle_of,
+    not_normalized,
     parts_of_post,
 )
 from desktop_app.core.analysis.parts import before_edit, output_matrices
@@ -133,9 +134,8 @@ def edge(scene: Scene, found: Flow, e: int) -> Box:
 def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple[Line, ...]:
     size = float(np.abs(whole).sum())
     kept = [size - float(np.abs(whole - y).sum()) for y in parts]
-    raw = [max(own, 1e-9 * size) for own in kept]
-    total = float(np.maximum(size - lost, 1e-9 * size).sum())
-    again = sum(raw) / total
+    total = float(not_normalized(size, lost).sum())
+    again = float(not_normalized(size, size - np.array(kept)).sum()) / total
     each = " + ".join(f"({number(size)} − {number(size - own)})" for own in kept[:1])
     more = Phrase("and {1} more heads", len(kept) - 1) if len(kept) > 1 else ""
     return (

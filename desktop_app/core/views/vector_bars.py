@@ -101,7 +101,8 @@ def _length(vector: Array) -> str:
 
 def _angle(a: Array, b: Array) -> str:
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return f"{math.degrees(math.acos(min(max(float(a @ b) / size, -1.0), 1.0))):.0f}°" if size else Phrase("none")
+    cosine = float(a @ b) / size if size else math.nan
+    return Phrase("none") if math.isnan(cosine) else f"{math.degrees(math.acos(min(max(cosine, -1.0), 1.0))):.0f}°"
 
 
 def by_head(scene: Scene, *, written: bool) -> BarsPanel:

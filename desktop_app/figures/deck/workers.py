@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from desktop_app.core.processes import end_workers, starting_workers, worker_pool
+from desktop_app.core.processes import end_workers, results_of, starting_workers, worker_pool
 from desktop_app.gpt2.errors import ExportError
 
 if TYPE_CHECKING:
@@ -68,5 +68,7 @@ class Workers:
             done, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
             if done:
                 break
-        for future in done:
-            yield waiting.pop(future), future.result()
+        finished = [(waiting.pop(future), [future]) for future in done]
+        del done
+        for number, one in finished:
+            yield number, results_of(one)[0]
