@@ -211,6 +211,7 @@ class Trace:
         (first, last), positions = each, range(*rows)
         hidden = tensor.spec.formula.hidden if self.run.mask == CAUSAL else None
         step = max(1, _PIECE // len(self))
+        together = max(1, step // len(positions))
         held: dict[str, Array] = {}
         keys = len(self)
 
@@ -226,16 +227,18 @@ class Trace:
             return found[..., :keys] if self.table[source].axes == _GRID else found
 
         found: Array | None = None
-        for head in range(first, last):
+        for head in range(first, last, together):
+            some = head, min(head + together, last)
             for top in range(0, len(positions), step):
                 part = positions[top : top + step]
                 keys = len(self) if hidden is None else part[-1] + 1
-                piece = self._evaluated(tensor, (head, head + 1), (part.start, part.stop, part.step), keys, read)
+                piece = self._evaluated(tensor, some, (part.start, part.stop, part.step), keys, read)
                 if found is None:
                     found = np.empty((last - first, len(positions), len(self)), piece.dtype)
-                found[head - first, top : top + step, :keys] = piece[0]
+                into = found[some[0] - first : some[1] - first, top : top + step]
+                into[..., :keys] = piece
                 if hidden is not None:
-                    found[head - first, top : top + step, keys:] = hidden
+                    into[..., keys:] = hidden
         assert found is not None
         return found
 

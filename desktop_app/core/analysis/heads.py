@@ -193,7 +193,8 @@ def battery(config: Config, begin: int, seed: int, sequences: int = SEQUENCES, r
         raise ModelError(
             f"A context of {config.n_positions} is too short to repeat a token; scores of heads need at least 3."
         )
-    ids = np.setdiff1d(np.arange(config.vocab_size), [begin]) if config.vocab_size > 1 else np.array([0])
+    every = np.arange(config.vocab_size)
+    ids = every[every != begin] if len(every) > 1 else every
     low, high = len(ids) // 8, len(ids) - len(ids) // 4
     middle = ids[low:high] if high - low >= count else ids
     rng = np.random.default_rng(seed)
@@ -287,13 +288,25 @@ def share_of_norm(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:
 
     The norm of z W_O is computed from the [d_head, d_head] Gram matrices of W_O's rows, so that no result is formed.
     """
-    matrices = output_matrices(checkpoint, layer)
-    inner = matrices @ matrices.transpose(0, 2, 1)
+    inner = _inner_products(checkpoint, layer)
     z = trace.read(f"blocks.{layer}.attn.z")[:, 1:]
     if not z.shape[1]:
         return np.full(len(z), np.nan)
     norms = np.sqrt(np.maximum(0, np.vecdot(z @ inner, z)))
     return (norms / np.linalg.norm(trace.read(f"blocks.{layer}.resid_pre")[1:], axis=-1)).mean(-1)
+
+
+_inner: WeakKeyDictionary[Checkpoint, dict[int, Array]] = WeakKeyDictionary()
+
+
+def _inner_products(checkpoint: Checkpoint, layer: int) -> Array:
+    """W_O W_O^T of each head of a block: [head, d_head, d_head]; stored for as long as the checkpoint is in memory."""
+    with _lock:
+        stored = _inner.setdefault(checkpoint, {})
+        if layer not in stored:
+            matrices = output_matrices(checkpoint, layer)
+            stored[layer] = matrices @ matrices.transpose(0, 2, 1)
+        return stored[layer]
 
 
 def on_text(
