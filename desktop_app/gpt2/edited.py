@@ -83,13 +83,15 @@ class Pieces:
         arena = len(feeds["input_ids"]) <= _SHORT
         graph = tuple(_at(name, block, 1) for name in given), tuple(_at(name, block, 1) for name in only)
         session = self._session(own, *graph, stop, fuse=fuse, arena=arena)
+        keys = feeds[HIDDEN].shape[-1]
         inputs = {}
         for put in session.get_inputs():
             name = _at(put.name, 1, block)
             inputs[put.name] = feeds[name] if name in feeds else self._checkpoint.weights[name]
-        found = stop.run(session, graph[1], inputs)
-        # onnxruntime's outputs lie in its arena; unless they are copied, they keep all of it allocated.
-        return {name: np.array(array) for name, array in zip(only, found, strict=True)}
+        # Not in onnxruntime's arena: outputs there would keep all of it allocated.
+        shapes = (table[name].spec.shape(self._checkpoint.config, len(feeds["input_ids"]), keys) for name in only)
+        found = stop.run(session, graph[1], inputs, into=[np.empty(shape, np.float32) for shape in shapes])
+        return dict(zip(only, found, strict=True))
 
     def _stands_for(self, rows: Iterable[Tensor]) -> int:
         """The block for which block 1's names are used in the graph of these rows; 1 if the graph uses real names.

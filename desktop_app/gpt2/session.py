@@ -47,18 +47,33 @@ class Stop:
             raise Cancelled("Stopped.")
 
     def run(
-        self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any], *, shrink: bool = False
+        self,
+        session: ort.InferenceSession,
+        names: Sequence[str],
+        feeds: dict[str, Any],
+        *,
+        shrink: bool = False,
+        into: Sequence[NDArray[Any]] | None = None,
     ) -> list[Any]:
         """The outputs of `session.run`, which `set` interrupts.
 
-        With `shrink`, the memory that the session keeps for its next run is returned to the system. Raises Cancelled on
-        a stop, ModelError if onnxruntime cannot run the graph.
+        They are the arrays `into` if these are given, and otherwise lie in the session's own memory. With `shrink`, the
+        memory that the session keeps for its next run is returned to the system. Raises Cancelled on a stop, ModelError
+        if onnxruntime cannot run the graph.
         """
         options = ort.RunOptions()
         if shrink:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         with self._ended_by(lambda: setattr(options, "terminate", True), "run"):
-            return list(session.run(list(names), feeds, options))
+            if into is None:
+                return list(session.run(list(names), feeds, options))
+            binding = session.io_binding()
+            for name, array in feeds.items():
+                binding.bind_cpu_input(name, array)
+            for name, array in zip(names, into, strict=True):
+                binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+            session.run_with_iobinding(binding, options)
+            return list(into)
 
     def load(self, model: bytes | str, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
         """A session for `model` (a graph, or its path); `set` interrupts the loading. Raises as `run` does."""
