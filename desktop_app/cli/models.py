@@ -1,4 +1,4 @@
-"""`logitscope models`: lists, downloads, adds, removes and checks models, as the window's dialog of models does."""
+"""`logitscope models`: list, download, add and remove models, as the models dialog does, and check one for faults."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -44,7 +44,10 @@ class Planes(QObject):
         self.moving = None
 
     def at(self, point: QPointF | None) -> MovingMap | None:
-        """The plane at a point of the page, or the first one; the moved one, if that is it."""
+        """The plane at `point`, or the page's first plane if `point` is None; None if there is none.
+
+        For the plane that is being moved it returns the MovingMap in use.
+        """
         for place in self._page().movable:
             if point is None or rectangle(place.box).contains(point):
                 return self.moving if self.moving is not None and self.moving.place is place else MovingMap(place)

@@ -11,6 +11,7 @@ import pytest
 from desktop_app.cli import main
 from desktop_app.core.beside import open_beside, passes_of, why_not
 from desktop_app.core.caption import caption
+from desktop_app.core.compare import DIFFER
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
@@ -66,6 +67,9 @@ def test_both_models_run_the_same_tokens_and_each_picture_is_one_s_own(model, gu
     assert view.badge == "beside the other model"
     assert guest.name in caption(scene, find_step(PATTERN, model.config))
     assert "in the other model" in readout_of(scene, Cell(f"other:{PATTERN}", (1, 3, 2))).place
+    assert view_of(scene, Cell(f"other:{PATTERN}", (1, 3, 2))).badge == "in the other model"
+    lines = next(panel for panel in panels_of(view_of(scene, Cell(f"{DIFFER}:{PATTERN}", (1, 3, 2))).content)).lines
+    assert [line.label for line in lines] == ["here", "in the other model", "difference"]
 
 
 def test_weights_and_workspaces_beside_are_the_other_model_s(model, guest):

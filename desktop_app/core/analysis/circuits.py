@@ -6,15 +6,16 @@ With the factors of core/analysis/folding.py, for head 1 of an earlier block and
     K: |W_OV1 W_QK2^T| / (the same)          the same for its key
     V: |W_OV1 W_OV2| / (|W_OV1| |W_OV2|)     the same for its value
 
-where |.| is the Frobenius norm. No [d_model, d_model] matrix is formed: with X^(1/2) the square root of a head's Gram
-matrix, |V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Even unrelated matrices score about
-1/sqrt(d_model); this baseline is measured on random matrices of the same shape.
+where |.| is the Frobenius norm. No [d_model, d_model] matrix is formed. With V, O, Q and K for W_V', W_O, W_Q' and W_K'
+of a head, and M^(1/2) for the symmetric square root of a Gram matrix M,
+|V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Even unrelated matrices score about 1/sqrt(d_model); this
+baseline is measured on random matrices of the same shape.
 
 The copying score of a head is sum(eigenvalues) / sum |eigenvalues| of W_E W_V' W_O W_U', a [d_vocab, d_vocab] matrix
-whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]. It is 1 if the head makes every token that
-it reads likelier, and -1 if it makes every one less likely. Blocks after the first read little of W_E directly, so
-there is a second score, in which each token's normalised vector after block 0's MLP replaces its row of W_E (block 0
-itself reads the normalised rows).
+whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]. It is 1 if all
+eigenvalues are positive: the head raises the logits of the combinations of tokens that it reads, so it copies. It is -1
+if all are negative. Blocks after the first read little of W_E directly. So there is a second score: for them a token's
+row of W_E is replaced by its normalised vector after block 0's MLP, and for block 0 by the normalised row of W_E.
 
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
 """
@@ -93,7 +94,7 @@ class Circuits(NamedArrays):
 
 
 def compute(checkpoint: Checkpoint, *, stop: Stop | None = None, progress: Progress = unheard) -> Circuits:
-    """Measure every pair of heads, and every head. Raises Cancelled on a stop, between two pairs of blocks."""
+    """Measure every pair of heads, and every head. Raises Cancelled on a stop."""
     stop = stop or Stop()
     composition = compositions(checkpoint, stop=stop, progress=lambda share: progress(0.6 * share))
     mean, spread = random_composition(checkpoint.config)
@@ -149,7 +150,7 @@ def compositions(checkpoint: Checkpoint, *, stop: Stop | None = None, progress: 
 
 
 def _gram(x: Array) -> Array:
-    """X^T X of each head's [..., d_head], in float64: [head, d_head, d_head]."""
+    """X^T X of each head's matrix X, [head, ..., d_head]: [head, d_head, d_head], returned as float64."""
     return (x.transpose(0, 2, 1) @ x).astype(np.float64)
 
 

@@ -86,8 +86,8 @@ class HeadsOnText(NamedArrays):
 
     This is the sum of A on the pattern over the sum of A, for all queries from position 1 on and all keys that they
     see, except keys that are left out. `duplicate` is attention to earlier keys with the query's token, and `induction`
-    attention to the keys that follow these; NaN if the text has no such key. `entropy`, `distance` and `share` are as
-    on the battery, over all of A.
+    is attention to the keys that come right after those. A score is NaN if the text has no key for its pattern, or none
+    that is not left out. `entropy`, `distance` and `share` are as on the battery, over all of A.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(MEASURES, ("layer", "head"))
@@ -270,7 +270,8 @@ def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
     every = np.arange(count, dtype=pattern.dtype)
     for start in range(1, count, _ROWS):
         rows = slice(start, min(start + _ROWS, count))
-        # Columns after the last key that one of these queries attends to, half of the grid for a long text, add only 0.
+        # Keys after the last one that any of these queries attends to add only 0, so they are skipped. In a long text
+        # under the causal mask they are about half of the grid.
         keys = slice(0, 1 + int(np.flatnonzero(pattern[:, rows].any((0, 1))).max(initial=0)))
         looks = pattern[:, rows, keys]
         logs = np.maximum(looks, 1e-30)  # a weight of 0 adds 0

@@ -1,9 +1,9 @@
 """The labels of a head, from its scores on repeated random tokens, and the heads most similar to it.
 
-A label requires a score of LIMIT with key 0 left out, and MULTIPLE times the score of uniform attention with key 0
-included, so that a head with nearly all its attention on the first token is not labelled by the little that is left.
-"First token" is a label only for heads without any other label, because nearly every head attends there at times. A
-head may have two labels, or none.
+A label requires a score of at least LIMIT with key 0 left out, and a score of at least MULTIPLE times that of uniform
+attention with key 0 included. The second condition keeps a head with nearly all its attention on the first token from
+being labelled by the small remainder. "First token" requires both with key 0 included, and is a label only for heads
+without any other label, because nearly every head attends there at times. A head may have two labels, or none.
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def labels_of(heads: Heads, layer: int, head: int) -> tuple[Label, ...]:
 def most_like(heads: Heads, layer: int, head: int) -> tuple[tuple[int, int, float], ...]:
     """(block, head, cosine) of every other head, by descending cosine of the heads' score vectors.
 
-    Distances are divided by the largest possible mean distance, so that all scores have the same range.
+    Distances are divided by the largest possible mean distance, so that they lie between 0 and 1 as most scores do.
     """
     vectors = vectors_of(heads)
     flat = vectors.reshape(-1, vectors.shape[-1])

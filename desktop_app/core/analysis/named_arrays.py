@@ -1,4 +1,4 @@
-"""The base of all analysis results: records of named arrays."""
+"""The base of analysis results that can be written to a file as named arrays."""
 
 from typing import Any
 

@@ -2,7 +2,7 @@
 
 A ruler is written as an expression that says how it is computed:
 
-    woman - man                                a sum of tokens' rows of W_E (expression.py)
+    woman - man                                a sum of tokens' rows of W_E, each less the mean of all rows
     blocks.3.mlp.W_out[17]                     what a neuron writes, its row of W_out
     blocks.5.attn.W_OV[1, 0].reads             a singular direction of a head: head 1, direction 0; or .writes
     "He is" - "She is" at blocks.3.resid_pre   the difference of two prompts' last vectors at that point
@@ -46,7 +46,11 @@ class Neuron:
 
 @dataclass(frozen=True)
 class Singular:
-    """One end of a singular direction of a head's W_OV or W_QK: what is read, or what is written."""
+    """One side of a singular direction of a head's W_OV or W_QK.
+
+    For W_OV `reads` is the direction that the head reads and `writes` the one that it writes; for W_QK `reads` is the
+    direction that the query reads and `writes` the one that the key reads.
+    """
 
     circuit: head_circuits.Circuit
     layer: int

@@ -1,4 +1,4 @@
-"""The view of what was opened under the central pane: a number, a whole weight, or a workspace without a tab.
+"""The view, shown under the central pane, of what the user opened: a number, a weight, or a workspace without a tab.
 
 A cell that belongs to another pass than the requested one has the prefix of that pass, `before:` or `other:`; a cell of
 a difference has `change:` or `differ:` (core/compare.py).
@@ -32,7 +32,7 @@ _IN_MODEL = Phrase("in the other model")
 
 
 def _where(scene: Scene, which: str) -> str:
-    """Words that end a sentence with the pass to which a number belongs."""
+    """Words for the end of a sentence that say to which pass a number belongs."""
     return _IN_MODEL if which == OTHER and scene.passes.guest is not None else _WORDS[which]
 
 
@@ -50,16 +50,16 @@ def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
             return "", scene, own
     elif name in scene.beside:
         return name, scene.beside[name], own
-    raise ModelError(f"There is no pass {name[:20]!r} to compare this one with any longer.")
+    raise ModelError(f"There is no longer a pass {name[:20]!r} to compare with this one.")
 
 
 def named_after(name: str, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-    """Regions of another pass, with the names that views use for them."""
+    """The regions with the prefix of the pass `name`; unchanged if `name` is ""."""
     return tuple(replace(r, name=f"{name}{MARK}{r.name}") for r in regions) if name else regions
 
 
 def workspace_of(scene: Scene, cell: Cell) -> Step | None:
-    """The workspace named by a cell without an index, or to whose products a cell belongs; None for any other cell."""
+    """The workspace that a cell without an index names, or whose products contain the cell; None if there is none."""
     bare = cell.name.rpartition(MARK)[2]
     if bare in scene.trace.table:
         return None
@@ -153,7 +153,7 @@ def clicked(scene: Scene, cell: Cell) -> State:
 
 
 def _renamed(state: State, cell: Cell) -> State:
-    """The state in which the cell, where it is in the path of opened cells, has the prefix of its pass."""
+    """The state with `cell` in place of the same cell without a prefix in the path of opened cells."""
     bare = Cell(cell.name.rpartition(MARK)[2], cell.index)
     return replace(state, opened=tuple(cell if one == bare else one for one in state.opened))
 
@@ -207,17 +207,17 @@ def view_of(scene: Scene, cell: Cell) -> View:
         return weight_view(own.checkpoint, part, own.tokenizer)
     else:
         view = opening_view(own, bare)
-    badge = _WORDS[which] if which else badge_of(scene) if scene.trace.run.changes else ""
+    badge = _where(scene, which) if which else badge_of(scene) if scene.trace.run.changes else ""
     return replace(view, badge=badge)
 
 
 def _change_view(scene: Scene, cell: Cell, name: str, bare: Cell) -> View:
-    """The view of a difference: the two numbers, and below them the arithmetic of the displayed one."""
+    """The view of a difference: both numbers, the difference, and the number of the requested pass, opened."""
     readout, theirs = readout_of(scene, cell), _readout(*_counterpart(scene, name, bare))
     own = view_of(scene, bare)
     lines = (
         Line(Phrase("here"), _readout(scene, bare).value),
-        Line(_WORDS[_LESS[name]], theirs.value),
+        Line(_where(scene, _LESS[name]), theirs.value),
         Line(Phrase("difference"), readout.value),
     )
     title = Phrase("{1}: difference {2}", bare.name, readout.value)
