@@ -23,7 +23,8 @@ WINDOWS, LENGTH = 12, 128
 HALF, TWO = 1 / 0.5, 1 / (0.5 * 0.9)
 SPARE = 700e6  # bytes of a worker in addition to the weights
 SIZES = (1, 20)  # MB of text
-GROWTH = {"n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 128, "vocab_size": 4096, "model_type": "gpt2"}
+GROWTH = {"n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 128, "model_type": "gpt2"}
+_BUNDLED = ROOT / "models" / "bundled"
 
 
 def _started(*words: str) -> "subprocess.Popen[str]":
@@ -123,7 +124,7 @@ def growing_rows(root: Path) -> Iterator[Row]:
     """How a scan grows with its text: some ten minutes."""
     tiny = root / "growth"
     if not tiny.exists():
-        _write_growth(tiny)
+        write_growth(tiny)
     small, large = (_asked("grow", str(tiny), str(size)) for size in SIZES)
     times = SIZES[1] / SIZES[0]
     note = f"{small['seconds']:.3g} s and {large['seconds']:.3g} s of the processor"
@@ -131,14 +132,15 @@ def growing_rows(root: Path) -> Iterator[Row]:
     yield bounded("memory of a scan of 20 MB / of 1 MB", large["peak"] / 1e6, 1.15 * small["peak"] / 1e6, "MB")
 
 
-def _write_growth(folder: Path) -> None:
+def write_growth(folder: Path) -> None:
     """A small model with the bundled model's tokenizer."""
     from tests.make_checkpoint import make_checkpoint
 
     folder.mkdir(parents=True)
-    make_checkpoint(folder, GROWTH)
+    vocab = json.loads((_BUNDLED / "config.json").read_text("utf-8"))["vocab_size"]
+    make_checkpoint(folder, GROWTH | {"vocab_size": vocab})
     for name in ("vocab.json", "merges.txt"):
-        shutil.copyfile(ROOT / "models" / "bundled" / name, folder / name)
+        shutil.copyfile(_BUNDLED / name, folder / name)
 
 
 if __name__ == "__main__":
