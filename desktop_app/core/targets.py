@@ -124,9 +124,13 @@ def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, .
 
 
 def of_tensor(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited at a cell of a tensor, the most likely first."""
+    """What can be edited at a cell of a tensor, the most likely first.
+
+    Nothing, if this pass has no such cell: the pointer may be on a cell of a longer text, or of a larger model.
+    """
     tensor = scene.trace.table[cell.name]
-    if not cell.index:
+    shape = tensor.spec.shape(scene.config, len(scene.trace))
+    if len(cell.index) != len(shape) or not all(0 <= at < size for at, size in zip(cell.index, shape, strict=True)):
         return ()
     rule = _RULES.get(cell.name.split(".", 2)[-1] if tensor.layer is not None else cell.name)
     return () if rule is None else rule(scene, cell.name, tensor.layer or 0, cell.index)

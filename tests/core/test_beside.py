@@ -23,7 +23,9 @@ from desktop_app.core.scene import make_moment
 from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.state import State, with_option
 from desktop_app.core.steps import build_view, find_step, wants_of, workspaces
+from desktop_app.core.targets import targets_at
 from desktop_app.core.views import sweep
+from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from tests.checkpoints import write_checkpoint
 from tests.scenes import CONFIG, open_tiny
@@ -70,6 +72,19 @@ def test_both_models_run_the_same_tokens_and_each_picture_is_one_s_own(model, gu
     assert view_of(scene, Cell(f"other:{PATTERN}", (1, 3, 2))).badge == "in the other model"
     lines = next(panel for panel in panels_of(view_of(scene, Cell(f"{DIFFER}:{PATTERN}", (1, 3, 2))).content)).lines
     assert [line.label for line in lines] == ["here", "in the other model", "difference"]
+
+
+def test_nothing_is_edited_at_a_cell_that_this_pass_does_not_have(model, guest):
+    """The pointer may still be on a picture of a longer text or a larger model."""
+    scene = moment(model, guest)
+    rows, neurons = len(scene.trace), model.config.d_mlp
+    name = "other:blocks.1.mlp.post"
+    assert targets_at(scene, Cell(name, (rows - 1, neurons - 1)), None)
+    assert targets_at(scene, Cell(name, (rows, 0)), None) == ()
+    assert targets_at(scene, Cell(name, (0, neurons)), None) == ()
+    assert targets_at(scene, Cell(f"other:{PATTERN}", (1, rows, 0)), None) == ()
+    with pytest.raises(ModelError, match=f"Position {rows} is outside the text of {rows} tokens"):
+        token_name(scene, rows)
 
 
 def test_weights_and_workspaces_beside_are_the_other_model_s(model, guest):

@@ -8,6 +8,7 @@ from desktop_app.core.intents import Intent
 from desktop_app.core.levels import Levels, diverging, number, percent
 from desktop_app.core.panels import Array, Bar, Hue, MapPanel, Source, Strip, StripsPanel
 from desktop_app.core.scene import Scene
+from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Phrase
 
 WIDEST = 128
@@ -29,7 +30,9 @@ def norm(vector: Array) -> str:
 
 
 def token_name(scene: Scene, position: int) -> str:
-    """A token as named in sentences: its text in quotes, and its position."""
+    """A token as named in sentences: its text in quotes, and its position. Raises ModelError outside the text."""
+    if not 0 <= position < len(scene.trace):
+        raise ModelError(f"Position {position} is outside the text of {len(scene.trace)} tokens.")
     return Phrase("{1} at {2}", scene.tokenizer.quoted(scene.trace.ids[position]), position)
 
 
