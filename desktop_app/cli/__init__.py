@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,6 @@ from desktop_app.cli.shared import Terminal, checked_text, choose_provider, say
 from desktop_app.core import logs
 from desktop_app.core.options import declare
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.system import closing_signals
 from desktop_app.switches import keep_to_own_folders
 
@@ -95,17 +94,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-@without_warnings
 def _dispatch(argv: list[str], terminal: Terminal) -> int:
     about = COMMANDS.get(argv[0]) if argv else None
     if about is None:
         given = _window_parser().parse_args(argv)
         _log_as_asked(given, terminal, "window")
-        return _window(given)
+        return _without_warnings(_window, given)
     command: Command = import_module(f"desktop_app.cli.{argv[0]}")
     given = parser_of(argv[0], about).parse_args(_with_ids(argv[1:]))
     _log_as_asked(given, terminal, argv[0])
-    return command.run(given)
+    return _without_warnings(command.run, given)
+
+
+def _without_warnings(run: Callable[[argparse.Namespace], int], given: argparse.Namespace) -> int:
+    from desktop_app.gpt2.overflow import without_warnings  # with numpy, which help and version do not need
+
+    return without_warnings(run)(given)
 
 
 def _log_as_asked(given: argparse.Namespace, terminal: Terminal, what: str) -> None:

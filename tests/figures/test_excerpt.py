@@ -100,7 +100,7 @@ def test_without_title_nothing_but_tokens_and_legend_is_written(figure):
     labels = [w for w in said if w in "abcdefgh"]
     assert len(labels) == 2 * len(IDS)
     rest = [w for w in said if w not in labels and not w.replace(".", "").isdigit()]
-    assert rest == ["query ↓", "limits: fixed, 0 to 1"]
+    assert rest == ["query ↓", "key →", "limits: fixed, 0 to 1"]
     assert len(words(job)) > len(said)
 
 

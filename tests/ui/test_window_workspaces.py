@@ -132,6 +132,8 @@ def test_enter_on_the_cell_cursor_opens_what_a_click_opens(desk, key):
     desk.settle()
     before = desk.state
     desk.press(Qt.Key.Key_Return, widget=desk.window.canvas)
+    if key == "masks":  # the cursor begins on the mask that is in use
+        desk.press(Qt.Key.Key_Down, widget=desk.window.canvas)
     desk.press(Qt.Key.Key_Return, widget=desk.window.canvas)
     desk.settle()
     assert desk.state != before and desk.state.workspace == {"circuits": "heads", "sweep": "walk"}.get(key, key)
