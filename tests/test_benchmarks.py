@@ -1,17 +1,14 @@
 """What the benchmarks measure with exists: a model for growing scans can spell the texts that it is given."""
 
-import pytest
-
+from benchmarks import evidence
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.tokenizer import Tokenizer
-
-benchmarks = pytest.importorskip("benchmarks.evidence")
 
 
 def test_the_model_of_growing_scans_has_a_row_for_every_token_of_its_texts(tmp_path):
     folder = tmp_path / "growth"
-    benchmarks.write_growth(folder)
+    evidence.write_growth(folder)
     checkpoint = load_checkpoint(folder)
     tokenizer = Tokenizer.load(folder, vocab_size=checkpoint.config.vocab_size)
-    ids = tokenizer.encode((benchmarks.ROOT / "README.md").read_text("utf-8")).ids
+    ids = tokenizer.encode((evidence.ROOT / "README.md").read_text("utf-8")).ids
     assert max(ids) < checkpoint.config.vocab_size

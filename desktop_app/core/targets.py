@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from desktop_app.core.compare import MARK
 from desktop_app.core.editing import HEAD, INPUT, LOOK, NUMBER, ROW, Target, block, head, heads, inputs, mlp, place
-from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.cells import Cell, is_within
 from desktop_app.core.places import BLOCK, Step
 from desktop_app.core.scene import Scene
 from desktop_app.core.views import across
@@ -129,8 +129,7 @@ def of_tensor(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     Nothing, if this pass has no such cell: the pointer may be on a cell of a longer text, or of a larger model.
     """
     tensor = scene.trace.table[cell.name]
-    shape = tensor.spec.shape(scene.config, len(scene.trace))
-    if len(cell.index) != len(shape) or not all(0 <= at < size for at, size in zip(cell.index, shape, strict=True)):
+    if not is_within(cell.index, tensor.spec.shape(scene.config, len(scene.trace))):
         return ()
     rule = _RULES.get(cell.name.split(".", 2)[-1] if tensor.layer is not None else cell.name)
     return () if rule is None else rule(scene, cell.name, tensor.layer or 0, cell.index)
