@@ -12,7 +12,6 @@ import gc
 import logging
 import os
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -25,10 +24,10 @@ from typing import Any
 
 import psutil
 
+from fuzz.level import Sample, level
+
 _ACTS = 150  # in one window, before it is closed and the next one opened
-_ROOM = 20 << 20
 _PATIENCE = 600.0  # seconds: a worker starting slowly on a busy machine is not a hang
-_JUDGED = 900  # seconds of run time from which growth is a fault: caches and pools fill in the first minutes
 
 
 class _Waiting:
@@ -65,7 +64,6 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
     from PySide6.QtCore import QEvent, QtMsgType, qInstallMessageHandler
     from PySide6.QtWidgets import QApplication
 
-    from desktop_app.figures.export import Options
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.errors import UNEXPECTED
     from desktop_app.ui.app import make_application, open_window
@@ -110,80 +108,79 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
     models += [write_checkpoint(run / f"checkpoint-{n}", BYTES, seed=n) for n in range(3)]
     (run / "curves.csv").write_text("step,loss,score\n0,6,nan\n1,5,0.5\n2,4,-1\n", encoding="utf-8")
     process, chance = psutil.Process(), random.Random(seed)
-    ends, began, acts, round_ = time.monotonic() + seconds, time.monotonic(), 0, 0
-    seen: list[tuple[float, int, int, int]] = []
+    ends, began, acts, number = time.monotonic() + seconds, time.monotonic(), 0, 0
+    seen: list[Sample] = []
     before = threads()
-    while time.monotonic() < ends and not faults:
-        window = open_window(models[(0, 1, 0, 3)[round_ % 4]], "Hello, you")
+
+    def live() -> int:
+        """Open a window, act in it, and close it; return how many actions. Its locals, which hold models, end here."""
+        window = open_window(models[(0, 1, 0, 3)[number % 4]], "Hello, you")
         window.resize(1280, 800)
         window.controller.trouble.connect(told)
         desk = Desk(window, _Waiting())
         somebody = Somebody(desk, models, chance.randrange(1 << 30))
+        done = 0
         try:
-            for number in range(_ACTS):
-                if time.monotonic() > ends or faults:
-                    break
-                if number % 25 == 24 and window.controller.scene is not None:
-                    window.files.export_figure(Options("svg"), scratch / "figure.svg")
-                elif number % 40 == 39:
-                    window.files.save_session(scratch / "kept.logitscope")
-                elif number % 40 == 10 and (scratch / "kept.logitscope").exists():
-                    window.files.open_session(scratch / "kept.logitscope")
-                elif number % 30 == 28 and window.training.training is not None:
-                    clip, step = window.training.clip, window.controller.step
-                    if window.controller.scene is not None and step is not None:
-                        about = window.training.training, window.training.number, window.controller.scene, step
-                        clip.export(*about, scratch / "learned.gif")
-                else:
-                    somebody.act()
-                acts += 1
-            if round_ % 3:  # every third window is closed while busy
+            while done < _ACTS and time.monotonic() < ends and not faults:
+                _act(window, somebody, done, scratch)
+                done += 1
+            if number % 3:  # every third window is closed while busy
                 desk.settle()
         except Exception as reason:  # noqa: BLE001 - what this looks for
             caught(type(reason), reason, reason.__traceback__)
         if faults:
-            faults.append(f"seed {seed}, window {round_}, the last actions: {somebody.did[-12:]}")
+            faults.append(f"seed {seed}, window {number}, the last actions: {somebody.did[-12:]}")
         window.close()
         if left := threads() - before:
             faults.append(f"threads left by a closed window: {left}")
-        if left := process.children():
+        if children := process.children():
             time.sleep(1)
-            left = [other for other in left if other.is_running() and "tracker" not in _line(other)]
-            faults += [f"a process left by a closed window: {other}" for other in left]
+            children = [other for other in children if other.is_running() and "tracker" not in _line(other)]
+            faults.extend(f"a process left by a closed window: {other}" for other in children)
         window.deleteLater()
+        return done
+
+    def models_left() -> int:
+        return sum(isinstance(each, Engine) for each in gc.get_objects())
+
+    while time.monotonic() < ends and not faults:
+        acts += live()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         QApplication.processEvents()
-        del window, desk, somebody
-        if left := sum(isinstance(each, Engine) for each in gc.get_objects()):
-            print(f"window {round_}: {left} models wait for the search for cycles", flush=True)  # told; no leak yet
-        gc.collect()  # the program ends with its window: what is left for the search for cycles is no leak
+        if left := models_left():
+            print(f"window {number}: {left} models wait for the search for cycles", flush=True)  # told; no leak yet
+        gc.collect()
+        if left := models_left():
+            faults.append(f"models left by a closed window (seed {seed}, window {number}): {left}")
         files = process.num_fds() if hasattr(process, "num_fds") else process.num_handles()
-        seen.append((time.monotonic() - began, process.memory_info().rss, files, process.num_threads()))
-        round_ += 1
-    if seen[-1][0] >= _JUDGED:
-        faults += grown(seen)
-    else:
-        print(*(f"too short to judge: {words}" for words in grown(seen)), sep="\n")
+        seen.append(Sample(time.monotonic() - began, process.memory_info().rss, files, process.num_threads()))
+        number += 1
+    words, growth = level(seen)
+    faults += growth
     last = seen[-1]
-    print(f"{acts:,} actions in {round_} windows, {last[0]:.0f} s; {last[1] / 1e6:.0f} MB, {last[2]} descriptors, "
-          f"{last[3]} threads.")  # fmt: skip
+    print(f"{acts:,} actions in {number} windows, {last.seconds:.0f} s; {last.memory / 1e6:.0f} MB, {last.descriptors} "
+          f"descriptors, {last.threads} threads. {words}")  # fmt: skip
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
 
 
-def grown(seen: list[tuple[float, int, int, int]]) -> list[str]:
-    """Resources that kept growing: medians over the second quarter of the windows against those over the last."""
-    if len(seen) < 12:
-        return []
-    quarter = len(seen) // 4
-    early, late = seen[quarter : 2 * quarter], seen[-quarter:]
-    found = []
-    for column, name, room in ((1, "memory", _ROOM), (2, "descriptors", 4), (3, "threads", 4)):
-        a, b = (statistics.median(row[column] for row in rows) for rows in (early, late))
-        if b > max(1.05 * a, a + room):
-            found.append(f"{name} grew from {a:,.0f} to {b:,.0f}")
-    return found
+def _act(window: Any, somebody: Any, number: int, scratch: Path) -> None:
+    """One action: now and then an export or a session, else what `somebody` likes."""
+    from desktop_app.figures.export import Options
+
+    training, scene, step = window.training.training, window.controller.scene, window.controller.step
+    if number % 25 == 24 and scene is not None:
+        window.files.export_figure(Options("svg"), scratch / "figure.svg")
+    elif number % 40 == 39:
+        window.files.save_session(scratch / "kept.logitscope")
+    elif number % 40 == 10 and (scratch / "kept.logitscope").exists():
+        window.files.open_session(scratch / "kept.logitscope")
+    elif number % 30 == 28 and training is not None:
+        if scene is not None and step is not None:
+            window.training.clip.export(training, window.training.number, scene, step, scratch / "learned.gif")
+    else:
+        somebody.act()
 
 
 def _at_work() -> str:
