@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 
 from desktop_app.core.alignment import Alignment
+from desktop_app.core.graph_difference import graph_difference
 from desktop_app.core.levels import Levels, diverging
 from desktop_app.core.panels import (
     AnyPanel,
+    ArcsPanel,
     Array,
     AtlasPanel,
     BarsPanel,
     Box,
+    CloudPanel,
     CurvePanel,
     GraphPanel,
     GridPanel,
     MapPanel,
     MultiplesPanel,
+    RulerPanel,
     ShadedPanel,
     SheetPanel,
     Source,
@@ -163,6 +167,8 @@ def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str])
 
 # Differences
 
+_ALONE = ArcsPanel | CloudPanel | RulerPanel
+"""Kinds of panels with numbers that cannot be subtracted."""
 _OfArray = MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
 
 
@@ -200,11 +206,14 @@ def _not_compared(box: Box) -> Box:
 
 
 def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
-    """One panel minus another of the same kind; unchanged if the kinds differ or cannot be subtracted."""
+    """One panel minus another of the same kind. One that cannot be subtracted stays as it is, and says so."""
     make = _LESS.get(type(one))
-    return one if make is None or type(one) is not type(other) else make(one, other, alignment)
+    if type(one) is type(other) and make is not None:
+        return make(one, other, alignment)
+    return replace(one, note=ALONE) if isinstance(one, _ALONE) else one
 
 
+ALONE = Phrase("not compared")
 OTHERS = Phrase("not compared: other parts")
 APART = Phrase("not compared: another part of the text")
 
@@ -307,6 +316,14 @@ def _bars(one: BarsPanel, other: BarsPanel, _alignment: Alignment) -> AnyPanel:
     return replace(one, bars=tuple(replace(bar, outline=theirs.get(bar.label, bar.outline)) for bar in one.bars))
 
 
+def _graphs(one: GraphPanel, other: GraphPanel, alignment: Alignment) -> AnyPanel:
+    if one.level_labels != other.level_labels:
+        return replace(one, note=OTHERS)
+    if any(n != place for n, place in enumerate(alignment)):
+        return replace(one, note=APART)
+    return graph_difference(one, other)
+
+
 def _rises(one: WaterfallPanel, other: WaterfallPanel, _alignment: Alignment) -> AnyPanel:
     theirs = {rise.label: rise for rise in other.rises}
     if [rise.label for rise in one.rises] != [rise.label for rise in other.rises]:
@@ -347,6 +364,7 @@ _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
     SheetPanel: _sheets,
     BarsPanel: _bars,
     WaterfallPanel: _rises,
+    GraphPanel: _graphs,
     CurvePanel: _curves,
 }
 """Kind of panel -> the function that subtracts two of them. Other kinds have no numbers, or no corresponding parts."""

@@ -128,7 +128,7 @@ KINDS: dict[type[Panel], PanelKind] = {
     AtlasPanel: PanelKind(
         paint_heat.atlas_extent,
         paint_heat.paint_atlas,
-        240,
+        200,
         tables.atlas_table,
         panel_words.atlas_words,
         panel_phrases.nothing,

@@ -17,7 +17,7 @@ from desktop_app.core.compare import less as compared_panel
 from desktop_app.core.fields import Change
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of, wants_of
-from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, StripsPanel, WaterfallPanel, panels_of
+from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, StripsPanel, TextPanel, WaterfallPanel, panels_of
 from desktop_app.core.panels import column as panel_box
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
@@ -311,3 +311,59 @@ def test_a_head_that_reads_across_is_shown_as_a_rectangle(model, edit):
     assert np.allclose(z, scene.trace["blocks.1.attn.z"][1], atol=1e-5)
     _, before = view(model, PATTERN, "before", edits=(edit,), other="the big cat sat")
     assert not any(isinstance(p, MapPanel) for p in panels_of(before.content))
+
+
+def graph_weights(panel):
+    """The cell of each edge -> its weight, less where the graph of a difference says so."""
+    weights = [s.weight * (panel.full or 1) * (-1 if panel.kinds[s.kind][0] == "less" else 1) for s in panel.strands]
+    return dict(zip(panel.edge_source.each, weights, strict=True))
+
+
+def test_a_graph_of_a_change_has_the_differences_of_the_edges_of_both_graphs(model):
+    def graph(compare):
+        return next(p for p in panels_of(view(model, "flow", compare, token=2)[1].content))
+
+    after, before, change = (graph_weights(graph(mode)) for mode in ("after", "before", "change"))
+    expected = {cell: after.get(cell, 0) - before.get(cell, 0) for cell in after | before}
+    expected = {cell: value for cell, value in expected.items() if abs(value) > 1e-5}
+    assert expected
+    assert change == pytest.approx(expected)
+    shown = graph("change")
+    assert (shown.edge_source.name, shown.node_source.name) == ("change:flow.edge", "change:flow.node")
+    nodes = dict(zip(shown.node_source.each, shown.knots, strict=True))
+    for cell, (upper, lower) in zip(shown.edge_source.each, ((s.upper, s.lower) for s in shown.strands), strict=True):
+        assert shown.knots[upper] is nodes[cell[0], cell[1]]
+        assert shown.positions[shown.knots[lower].column] == cell[2]
+
+
+def test_graphs_that_only_one_pass_has_edges_of_and_graphs_of_other_positions(model):
+    after = next(p for p in panels_of(view(model, "flow", token=2)[1].content))
+    none = replace(after, strands=(), edge_source=replace(after.edge_source, each=()))
+    assert graph_weights(compared_panel(none, after)) == pytest.approx({c: -w for c, w in graph_weights(after).items()})
+    assert graph_weights(compared_panel(after, none)) == pytest.approx(graph_weights(after))
+    assert compared_panel(after, after).strands == ()
+    assert compared_panel(after, after, (0, None, 1)).note == "not compared: another part of the text"
+
+
+def test_a_score_that_an_edit_keeps_from_being_a_sum_is_refused_in_the_view_and_shown_before_the_edit(model):
+    edits = ("blocks.1.attn.scaled[1, 5, 2]=-inf",)
+    _, shown = view(model, "look", edits=edits, token=5)
+    words = " ".join(line.remark for p in panels_of(shown.content) if isinstance(p, TextPanel) for line in p.lines)
+    assert "blocks.1.attn.scaled is edited" in words
+    for compare in ("before", "both"):
+        _, shown = view(model, "look", compare, edits=edits, token=5)
+        assert any(isinstance(p, MapPanel) for p in panels_of(shown.content))
+    scene, _ = view(model, "look", edits=edits, token=5)
+    with pytest.raises(ModelError, match="leave that edit out"):
+        view_of(scene, Cell("look.relative", (1, 0, 0)))
+
+
+def test_a_difference_of_a_workspace_s_numbers_names_both_and_not_one_as_the_difference(model):
+    cell = Cell("change:sweep.effect", (0, 0))
+    scene, _ = view(model, "sweep", "change")
+    after, before = (readout_of(own, Cell("sweep.effect", (0, 0))).value for own in (scene, scene.before))
+    after, before = after.partition(";")[0], before.partition(";")[0]
+    assert after != before
+    assert readout_of(scene, cell).value == f"{after} less {before}"
+    lines = next(p.lines for p in panels_of(view_of(scene, cell).content) if isinstance(p, TextPanel))
+    assert [line.text for line in lines] == [after, before, f"{after} less {before}"]

@@ -23,7 +23,6 @@ from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.formulas import JOIN_HEADS, multiplied
 from desktop_app.gpt2.session import Stop
@@ -82,11 +81,9 @@ def before_edit(trace: Trace, name: str) -> str:
     return f"{name}.before" if f"{name}.before" in trace.table else name
 
 
-def require_unedited(trace: Trace, ends: Sequence[str], what: str) -> None:
-    """Raise ModelError if the pass has an edit of a tensor whose name ends in one of `ends`."""
-    for edit in trace.run.edits:
-        if edit.site.endswith(tuple(ends)):
-            raise ModelError(f"{edit.site} is edited, so {what}; leave that edit out.")
+def edited_site(trace: Trace, ends: Sequence[str]) -> str:
+    """The first edited tensor of the pass whose name ends in one of `ends`; "" if there is none."""
+    return next((edit.site for edit in trace.run.edits if edit.site.endswith(tuple(ends))), "")
 
 
 @lru_cache(maxsize=256)

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.named_arrays import NamedArrays
-from desktop_app.core.analysis.parts import Kind, Part, combine, names_of, parts, require_unedited
+from desktop_app.core.analysis.parts import Kind, Part, combine, edited_site, names_of, parts
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.formulas import multiplied
 from desktop_app.gpt2.mask import seen_by
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -100,6 +101,16 @@ class Score(NamedArrays):
         )
 
 
+def refusal(trace: Trace, layer: int) -> str:
+    """A sentence that says which edit keeps the scores of a block from being sums of parts; "" if none does."""
+    site = edited_site(trace, [f"blocks.{layer}.attn.{name}" for name in ("q", "k", "scaled")])
+    return site and Phrase(
+        "{1} is edited, so the scores of block {2} are not what the stream's parts add up to; leave that edit out.",
+        site,
+        layer,
+    )
+
+
 def compute(
     checkpoint: Checkpoint,
     trace: Trace,
@@ -114,8 +125,8 @@ def compute(
     stop, config = stop or Stop(), checkpoint.config
     if not 0 <= layer < config.n_layer:
         raise ModelError(f"There is no block {layer}; this model's blocks are 0 to {config.n_layer - 1}.")
-    ends = [f"blocks.{layer}.attn.{name}" for name in ("q", "k", "scaled")]
-    require_unedited(trace, ends, f"the scores of block {layer} are not what the stream's parts add up to")
+    if reason := refusal(trace, layer):
+        raise ModelError(reason)
     for position in (query, key):
         if not 0 <= position < len(trace):
             raise ModelError(

@@ -88,10 +88,13 @@ def readout_of(scene: Scene, cell: Cell) -> Readout:
             return _with_before(scene, bare, found)
         return replace(found, place=Phrase("{1}, {2}", found.place, _where(scene, which)))
     theirs = _readout(*_counterpart(scene, name, bare))
+    where = _where(scene, _LESS[name])
     change = _difference(own, bare, *_counterpart(scene, name, bare))
-    value = theirs.value if change is None else f"{change:+.4g}".replace("-", "−")
-    less = Phrase("{1} less {2} {3}; {4}", found.value, theirs.value, _where(scene, _LESS[name]), found.place)
-    return replace(found, value=value, place=less)
+    if change is None:  # a number of a workspace is known as it is written, perhaps with a token or a unit
+        value = Phrase("{1} less {2}", found.value, theirs.value)
+        return replace(found, value=value, place=joined("; ", (where, found.place)))
+    less = Phrase("{1} less {2} {3}; {4}", found.value, theirs.value, where, found.place)
+    return replace(found, value=f"{change:+.4g}".replace("-", "−"), place=less)
 
 
 def _readout(scene: Scene, cell: Cell) -> Readout:
@@ -213,11 +216,11 @@ def view_of(scene: Scene, cell: Cell) -> View:
 
 def _change_view(scene: Scene, cell: Cell, name: str, bare: Cell) -> View:
     """The view of a difference: both numbers, the difference, and the number of the requested pass, opened."""
-    readout, theirs = readout_of(scene, cell), _readout(*_counterpart(scene, name, bare))
+    readout, there = readout_of(scene, cell), _counterpart(scene, name, bare)
     own = view_of(scene, bare)
     lines = (
         Line(Phrase("here"), _readout(scene, bare).value),
-        Line(_where(scene, _LESS[name]), theirs.value),
+        Line(_where(scene, _LESS[name]), _readout(*there).value),
         Line(Phrase("difference"), readout.value),
     )
     title = Phrase("{1}: difference {2}", bare.name, readout.value)

@@ -107,8 +107,8 @@ def want(scene: Scene) -> Want:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """The products that the view needs."""
-    return (want(scene),)
+    """The products that the view needs; none where an edit keeps the score from being a sum."""
+    return () if analysis.refusal(scene.trace, scene.layer) else (want(scene),)
 
 
 # Groups of parts
@@ -212,6 +212,8 @@ def content(scene: Scene) -> View:
     title = headed(where, why)
     found = _shown(scene)
     if found is None:
+        if said := analysis.refusal(scene.trace, scene.layer):
+            return View(title, "", column(TextPanel(lines=(Line("", "", said),)), _keys(scene, key)))
         return View(title, "", column(TextPanel(lines=(Line("", _SCORE.waiting),))))
     score, query_side, key_side, values = found
     relative = scene.state.view.look == "relative"
@@ -298,7 +300,8 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
     """The parts and vectors of a cell. Raises ModelError if the cell is not shown."""
     score: Score | None = scene.made(want(scene))
     if score is None:
-        raise ModelError(f"{cell.name} is not computed yet; open it when the score is shown.")
+        said = analysis.refusal(scene.trace, scene.layer)
+        raise ModelError(said or f"{cell.name} is not computed yet; open it when the score is shown.")
     level, *at = cell.index if len(cell.index) == 3 else (-1, -1, -1)
     if cell.name not in ("look.relative", "look.raw") or not 0 <= level < len(_FOLDS):
         raise ModelError(f"There is no {cell.name}{list(cell.index)}; a score has look.relative and look.raw.")
