@@ -351,7 +351,7 @@ def _curves(one: CurvePanel, other: CurvePanel, _alignment: Alignment) -> AnyPan
         points = (points[0], np.asarray(points[1] - other.points[1]))
     elif points is not None:
         source = None  # left as it is: these are not cells of a difference
-    return replace(one, lines=lines, points=points, levels_at=(), band=None, focus=None, source=source)
+    return replace(one, lines=lines, points=points, levels_at=(), band=None, focus=None, source=source, y_plus=None)
 
 
 _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {

@@ -429,7 +429,8 @@ class CurvePanel(Panel):
     Stems far longer than all others, and points outside `x_range`, are not drawn; the axes state how many there are.
     `source` lists in `each` the cell of each of the `points` or, if there are no points, the cell of each point of the
     lines, line after line. `y_holds` are values that the y axis must include although they are not drawn: the values at
-    the other moments of an animation.
+    the other moments of an animation. An axis with a `plus` is logarithmic, for counts: it is divided by the logarithm
+    of the count plus this number, 1 if the count may be 0.
     """
 
     lines: tuple[tuple[Array, Array], ...] = ()
@@ -441,6 +442,8 @@ class CurvePanel(Panel):
     y_label: str = ""
     hue: Hue = Hue.MLP
     x_range: tuple[float, float] | None = None
+    x_plus: float | None = None
+    y_plus: float | None = None
     y_holds: Array | None = None
     line_names: tuple[str, ...] = ()  # drawn at the end of each line
     # (x, intent, words): a click triggers the intent of the nearest x; the words describe it

@@ -44,11 +44,30 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def decades(low: float, high: float, plus: float, count: int) -> list[tuple[float, str]]:
+    """Marks of a logarithmic axis from `low` to `high`: pairs of log10(n + `plus`) and the words for n.
+
+    About `count` powers of ten; on an axis too short for two of them also their multiples by 2 and 5, or every n.
+    """
+    powers = range(math.floor(low), math.floor(high) + 1)
+    every = [0.0] * bool(plus) + [10.0**n for n in powers if n >= 0]
+    for counts in (
+        every[:: 1 + len(every) // max(2, count + 1)],
+        sorted({*every, *(m * 10.0**n for n in powers if n >= 0 for m in (2, 5))}),
+        [float(n) for n in range(math.ceil(10.0**low - plus), min(math.floor(10.0**high - plus), 12) + 1)],
+    ):
+        marks = [(math.log10(n + plus), Count(int(n)) if n < 1e6 else short(n)) for n in counts if n + plus > 0]
+        found = [(place, words) for place, words in marks if low - 1e-9 <= place <= high + 1e-9]
+        if len(found) > 1:
+            break
+    return found
+
+
 def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     """Paint axes with round numbers, named horizontal lines and bands, lines, points, and the named point."""
     theme = page.theme
     body = heading(panel, rect, page)
-    told, panel = panel, _with_gaps(panel)
+    told, panel = panel, _on_logs(_with_gaps(panel))
     xs = [a for a, _ in panel.lines] + ([panel.points[0]] if panel.points else [])
     ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
     if not xs and panel.focus is not None:
@@ -64,8 +83,12 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     outside = _outside(panel, (x0, x1, y0, y1))
     legend = _legend_rows(panel, body, page)
     above = _NAMES * (len(legend) + outside.any())
-    marks = _marks(y0, y1, body.h - page.u(56 + above), page, ends=panel.stems)
-    left = max((page.width(short(t), size=10) for t in marks), default=0) + page.u(26 if panel.y_label else 12)
+    high = body.h - page.u(56 + above)
+    if panel.y_plus is not None:
+        marks = decades(y0, y1, panel.y_plus, int(high / page.u(18)))
+    else:
+        marks = [(tick, short(tick)) for tick in _marks(y0, y1, high, page, ends=panel.stems)]
+    left = max((page.width(words, size=10) for _, words in marks), default=0) + page.u(26 if panel.y_label else 12)
     colours = [theme.hues[h] for h in _LINE_HUES] if panel.line_names else [theme.hues[panel.hue]]
     _legend(panel, legend, colours, body, page)
     written = page.u(_NAMES) * len(legend)
@@ -85,14 +108,18 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     if panel.band:
         low, high = (float(v) for v in py(panel.band))
         page.fill(Rect(box.x, high, box.w, max(low - high, 1)), _band_colour(page))
-    for tick in marks:
+    for tick, words in marks:
         y = float(py(tick))
         page.path([box.x - page.u(4), box.x], [y, y], theme.faint)
-        page.words(box.x - page.u(7), y, short(tick), size=10, colour=theme.dim, align="right")
-    for tick in _at_least_two(x0, x1, int(box.w / page.u(70))):
+        page.words(box.x - page.u(7), y, words, size=10, colour=theme.dim, align="right")
+    if panel.x_plus is not None:
+        along = decades(x0, x1, panel.x_plus, int(box.w / page.u(60)))
+    else:
+        along = [(tick, short(tick)) for tick in _at_least_two(x0, x1, int(box.w / page.u(70)))]
+    for tick, words in along:
         x = float(px(tick))
         page.path([x, x], [box.y + box.h, box.y + box.h + page.u(4)], theme.faint)
-        page.words(x, box.y + box.h + page.u(11), short(tick), size=10, colour=theme.dim, align="center")
+        page.words(x, box.y + box.h + page.u(11), words, size=10, colour=theme.dim, align="center")
     page.words(box.x + box.w / 2, box.y + box.h + page.u(27), panel.x_label, size=11, colour=theme.dim, align="center")
     if panel.y_label:
         page.words(
@@ -340,6 +367,35 @@ def _rounded_out(value: float) -> float:
         return value
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
     return math.copysign(math.ceil(abs(value) / unit - 1e-9) * unit, value)
+
+
+def _on_logs(panel: CurvePanel) -> CurvePanel:
+    """The panel with logarithms in place of the counts along its logarithmic axes."""
+
+    def to(values: Array, plus: float | None) -> Array:
+        if plus is None:
+            return values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log10(np.asarray(values, float) + plus))
+
+    def point(x: Array, y: Array) -> tuple[Array, Array]:
+        return to(x, panel.x_plus), to(y, panel.y_plus)
+
+    if panel.x_plus is None and panel.y_plus is None:
+        return panel
+    x_range = panel.x_range and to(np.array(panel.x_range), panel.x_plus)
+    focus = panel.focus
+    if focus is not None:
+        x, y = point(np.array(focus[0]), np.array(focus[1]))
+        focus = float(x), float(y), focus[2]
+    return replace(
+        panel,
+        lines=tuple(point(x, y) for x, y in panel.lines),
+        points=panel.points and point(*panel.points),
+        focus=focus,
+        x_range=None if x_range is None else (float(x_range[0]), float(x_range[1])),
+        stops=tuple((float(to(np.array(x), panel.x_plus)), asks, words) for x, asks, words in panel.stops),
+    )
 
 
 def _with_gaps(panel: CurvePanel) -> CurvePanel:

@@ -52,7 +52,8 @@ def test_each_snapshot_reads_the_text_and_the_mark_is_the_open_one():
     scene = completed(scene_of(model, TEXT, workspace="training"), wants, model)
     sorted_right, of_text = panels_of(scene, step)
     assert sorted_right.title == "Sorted right" and sorted_right.focus[1] == pytest.approx(417 / 729, abs=1e-4)
-    assert sorted_right.focus[0] == pytest.approx(np.log10(31)) == of_text.focus[0]
+    assert sorted_right.focus[0] == 30 == of_text.focus[0]
+    assert sorted_right.x_plus == 1 and sorted_right.lines[0][0].tolist() == sorted(places)
     for n, place in enumerate(places.values()):
         alone = open_model(place)
         trace = alone.engine.trace(alone.tokenizer.encode(TEXT).ids)
@@ -97,7 +98,7 @@ def test_the_first_snapshot_is_marked_at_step_zero():
 def test_of_several_curves_the_one_that_changed_most_is_marked_and_named():
     values = {"induction L0H0": np.array([0.02, 0.03]), "induction L1H0": np.array([0.01, 0.6])}
     (panel,) = measured(Curves(np.array([0, 9]), values), 9)
-    assert panel.focus[:2] == (1.0, 0.6) and panel.note == "L1H0: 0.6000 here"
+    assert panel.focus[:2] == (9.0, 0.6) and panel.note == "L1H0: 0.6000 here"
 
 
 def test_a_model_that_is_none_of_its_snapshots_is_not_marked(tmp_path):

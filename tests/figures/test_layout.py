@@ -1,5 +1,6 @@
 """Every view on pages of every width: no words meet or leave the page, and every panel is there to be pointed at."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +16,9 @@ from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Options, lay_out, make_job
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Dots, Fill, Heat, Page, Rect, Words
+from desktop_app.figures.marks import Path as Stroke
 from desktop_app.figures.paint_charts import bars_extent, paint_bars
-from desktop_app.figures.paint_curves import ticks
+from desktop_app.figures.paint_curves import decades, ticks
 from desktop_app.figures.theme import DARK, LIGHT
 from desktop_app.gpt2.sampling import Sampling
 from tests.figures.boxes import apart, corners, faults
@@ -214,6 +216,34 @@ def test_ticks_are_round_numbers_within_the_limits(low, high, expected):
         assert found == pytest.approx(expected)
     assert all(low - 1e-9 <= t <= high + 1e-9 for t in found)
     assert 1 <= len(found) <= 8
+
+
+@pytest.mark.parametrize(
+    ("counts", "plus", "room", "expected"),
+    [
+        ((1, 6144), 0, 5, {0: "1", 1: "10", 2: "100", 3: "1,000"}),
+        ((0, 1000), 1, 8, {0: "0", math.log10(2): "1", math.log10(11): "10", math.log10(101): "100"}),
+        ((1, 50257), 0, 3, {0: "1", 2: "100", 4: "10,000"}),
+        ((1, 7), 0, 5, {0: "1", math.log10(2): "2", math.log10(5): "5"}),
+        ((3, 4), 0, 5, {math.log10(3): "3", math.log10(4): "4"}),
+    ],
+)
+def test_a_logarithmic_axis_has_counts_at_their_logarithms(counts, plus, room, expected):
+    marks = dict(decades(*(math.log10(n + plus) for n in counts), plus, room))
+    assert marks.items() >= expected.items() and len(marks) <= max(room, 5)
+
+
+def test_points_of_a_curve_lie_at_the_logarithms_of_their_counts():
+    x, y = np.array([1.0, 10.0, 100.0, 1000.0]), np.array([4.0, 3.0, 2.0, 1.0])
+    page = painted(CurvePanel(lines=((x, y),), x_plus=0.0, focus=(100.0, 2.0, "here")))
+    (line,) = (m for m in page.marks if isinstance(m, Stroke) and len(m.x) == 4)
+    named = {
+        m.text: m.x for m in page.marks if isinstance(m, Words) and m.text in {"1", "10", "100", "1,000"} and m.y > 250
+    }
+    assert np.diff(line.x) == pytest.approx([np.ptp(line.x) / 3] * 3)
+    assert [named[word] for word in ("1", "10", "100", "1,000")] == pytest.approx(line.x.tolist())
+    (dot,) = (m for m in page.marks if isinstance(m, Dots))
+    assert dot.x[0] == pytest.approx(line.x[2])
 
 
 def test_a_level_line_is_named_where_it_covers_nothing():

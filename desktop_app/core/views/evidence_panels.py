@@ -226,8 +226,10 @@ def over_all(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePa
             number(here),
             token_name(scene, scene.token),
         ),
-        lines=((middles[span], np.log10(1 + counts[span])),),
-        x_label=Phrase("activation; upwards: the number of positions, in powers of ten"),
+        lines=((middles[span], counts[span].astype(float)),),
+        x_label=Phrase("activation"),
+        y_label=Phrase("positions, on a log scale"),
+        y_plus=1.0,
     )
 
 

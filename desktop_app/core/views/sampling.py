@@ -126,9 +126,10 @@ def logits(scene: Scene) -> Box:
     picked = np.unique(np.round(np.geomspace(1, count, 300)).astype(int)) - 1
     curve = CurvePanel(
         title=Phrase("All {1} logits by rank", Count(count)),
-        note=Phrase("the highest on the left; ranks in powers of ten"),
-        lines=((np.log10(picked + 1.0), values[picked]),),
-        x_label=Phrase("rank (log₁₀)"),
+        note=Phrase("the highest on the left"),
+        lines=((picked + 1.0, values[picked]),),
+        x_label=Phrase("rank, on a log scale"),
+        x_plus=0.0,
         y_label=Phrase("logit"),
         hue=Hue.ACCENT,
         source=Source("logits", (), each=tuple((scene.position, int(scene.ranked.order[n])) for n in picked)),

@@ -117,7 +117,7 @@ def _panels(scene: Scene, history: History, step: int | None) -> Box:
     shown: list[CurvePanel | TextPanel] = [*measured(history.curves, step)]
     assert history.training is not None
     shown.append(_of_text(scene, history.training, step))
-    stops = tuple((float(np.log10(n + 1.0)), AtStep(n), Capital(after_steps(n))) for n in history.training.steps)
+    stops = tuple((float(n), AtStep(n), Capital(after_steps(n))) for n in history.training.steps)
     shown = [replace(p, stops=stops) if isinstance(p, CurvePanel) else p for p in shown]
     # the hint holds for all panels
     shown[0] = replace(shown[0], hint=_HINT) if isinstance(shown[0], CurvePanel) else shown[0]
@@ -171,7 +171,7 @@ def measured(curves: Curves, step: int | None) -> list[CurvePanel]:
 
 
 def _curves(title: str, lines: dict[str, Array], steps: Array, step: int | None, at: int) -> CurvePanel:
-    x = np.log10(steps + 1.0)
+    x = steps.astype(float)
     # the line with the largest change
     marked = max(lines, key=lambda name: float(np.ptp(lines[name][np.isfinite(lines[name])])))
     value = next((float(v) for v, at_step in zip(lines[marked], steps, strict=True) if at_step == step), np.nan)
@@ -182,8 +182,9 @@ def _curves(title: str, lines: dict[str, Array], steps: Array, step: int | None,
         note=Phrase("{1} here", said) if there else Phrase("not measured at this step"),
         lines=tuple((x[np.isfinite(v)], v[np.isfinite(v)]) for v in lines.values()),
         line_names=tuple(lines) if len(lines) > 1 else (),
-        focus=(float(np.log10(step + 1.0)), value, "") if step is not None and there else None,
-        x_label=Phrase("log₁₀ (step + 1)"),
+        focus=(float(step), value, "") if step is not None and there else None,
+        x_label=Phrase("step, on a log scale"),
+        x_plus=1.0,
         hue=_HUES[at % len(_HUES)],
     )
 
