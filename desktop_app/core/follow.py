@@ -73,6 +73,8 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
             return replace(state.with_sampling(seed=(state.sampling.seed + 1) % (MAX_SEED + 1)), draws=0)
         case ask.AtStep(step) if model is not None:
             return replace(state, model=str(at_step_of_training(model.folder, step)))
+        case ask.UseModel(folder):
+            return replace(state, model=folder)
         case ask.Show(stop):
             return open_in(stop, state)
         case _:

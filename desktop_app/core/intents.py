@@ -157,6 +157,13 @@ class AtStep:
 
 
 @dataclass(frozen=True)
+class UseModel:
+    """Open the model in this folder, over the same text and at the same place."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
 class Show:
     """Enter the prompt of an example or of a story's stop, and go to the place that it is about."""
 
@@ -183,6 +190,7 @@ Intent = (
     | Sample
     | Reseed
     | AtStep
+    | UseModel
     | Show
 )
 

@@ -1,5 +1,6 @@
 """The tabs beside the bars: Explain (words, formula, shapes) and Inspect (one number)."""
 
+import re
 from html import escape
 
 from PySide6.QtCore import Signal
@@ -11,6 +12,8 @@ from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 
 _CLOSE = "margin-top: 6px; margin-bottom: 6px"
+_PIECE = 22  # letters of a formula's part that fit into a line of the narrowest pane
+_TAG = re.compile(r"<[^>]*>")
 _KEPT = 64  # number of pages whose layout is cached, because on some steps it takes most of the time
 
 
@@ -43,7 +46,7 @@ class SideTabs(QTabWidget):
     def show_step(self, scene: Scene, step: Step) -> None:
         """Show the words of a step, its formula, and its tensors with their shapes."""
         text = step.text
-        formula = f'<p style="font-size: large; {_CLOSE}"><i>{text.formula}</i></p>'
+        formula = f'<p style="font-size: large; {_CLOSE}"><i>{_in_pieces(text.formula)}</i></p>'
         words, shapes = f'<p style="{_CLOSE}">{escape(text.explain)}</p>', f"<p>{_shapes(scene, step)}</p>"
         self._write(self.explain, words + formula + shapes)
 
@@ -77,6 +80,17 @@ class SideTabs(QTabWidget):
             page.setDocument(written)
         if len(pages) > _KEPT:
             pages.pop(next(iter(pages))).deleteLater()
+
+
+def _in_pieces(formula: str) -> str:
+    """The formula, which has no spaces in its tags, with line breaks only between parts that are short enough."""
+    sign = ", " if ", " in formula else " → "
+    parts = formula.split(sign)
+    return sign.join(part.replace(" ", "\u00a0") if _letters(part) <= _PIECE else part for part in parts)
+
+
+def _letters(html: str) -> int:
+    return len(_TAG.sub("", html))
 
 
 def _link(name: str) -> str:

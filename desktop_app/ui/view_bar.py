@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QHBoxLayout, QLineEdit, QSlider, QToolButton, QWidget
 
 from desktop_app.core.command import WORKSPACE
 from desktop_app.core.commands import COMMANDS
@@ -10,7 +10,8 @@ from desktop_app.core.places import Entry
 from desktop_app.ui.line_dialog import ask_line
 
 _LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
-_MARGIN, _RIGHT = 16, 10
+_MARGIN = 16
+_APART = 4  # from the pane's scroll bar
 _AROUND = 10  # padding and frame of the field
 _TICKS = 200
 _TYPED = 26  # visible characters of a typed text
@@ -30,7 +31,7 @@ class ViewBar(QWidget):
     needs_room = Signal(int)  # the height of the bar's own row; 0 if it is beside the tabs
     entered = Signal(str, object)  # a view option, and its new number or text
 
-    def __init__(self, actions: dict[str, QAction], beside: QWidget, parent: QWidget) -> None:
+    def __init__(self, actions: dict[str, QAction], beside: QWidget, parent: QAbstractScrollArea) -> None:
         super().__init__(parent)
         self._pane, self._beside = parent, beside
         self._buttons: dict[str, QToolButton] = {}
@@ -137,14 +138,15 @@ class ViewBar(QWidget):
 
         If even the shortest do not fit beside the tabs, the bar gets a separate row below them.
         """
-        whole = self._pane.width() - _MARGIN - _RIGHT
+        right = self._pane.width() - _APART - self._pane.verticalScrollBar().sizeHint().width()
+        whole = right - _MARGIN
         beside = whole - (0 if self._beside.isHidden() else self._beside.geometry().right())
         below = not self._fit(beside) and not self._beside.isHidden()
         if below:
             self._fit(whole)
         self.adjustSize()
         top = self._beside.geometry().bottom() + 4 if below else 4
-        self.move(self._pane.width() - self.width() - _RIGHT, top)
+        self.move(right - self.width(), top)
         self.needs_room.emit(self.height() + 6 if below and not self.isHidden() else 0)
 
     def _fit(self, room: int) -> bool:

@@ -57,6 +57,7 @@ WORKED = [
     (ask.Edit((MUTED.text,)), {"edits": (*HERE.edits, MUTED)}),
     (ask.Steer(7), {"edits": (*HERE.edits, Change("blocks.1.resid_pre+=4*tokens[7]"))}),
     (ask.Weigh(0, 3.0), {"edits": (Change("blocks.1.attn.z[0]*=3"),)}),
+    (ask.UseModel("elsewhere"), {"model": "elsewhere"}),
     (ask.Do("next_head"), {"head": 1}),
     (ask.Do("next"), {"step": "embed"}),
     (ask.Do("draw"), {"draws": 1}),

@@ -127,6 +127,16 @@ def test_before_it_is_computed_the_view_says_so(model, place):
     assert panel.lines[0].text == "Reading every point through the unembedding …"
 
 
+def test_a_grid_with_a_part_of_the_tokens_says_which_they_are(model, place):
+    def note(count, token):
+        own = scene_of(model, "a" * count, token=token, view=ViewOptions(lens="entropy"))
+        return str(panels(build_view(completed(own, lens.wants, model), place).content)[0].note)
+
+    assert "tokens" not in note(8, 2)
+    assert note(40, 39).endswith("the last 12 of 40 tokens, all below")
+    assert note(40, 20).endswith("tokens 11 to 22 of 40, all below")
+
+
 def test_a_long_text_on_a_large_vocabulary_is_not_computed_with_the_pass(model):
     short = scene_of(model, TEXT)
     assert lens.want(short).with_pass

@@ -1,6 +1,7 @@
 """The training workspace: its curves are those in the file, and its losses those of each snapshot's pass."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,7 +69,10 @@ def test_a_model_without_snapshots_says_so():
     model = open_model(bundled_models()["bundled"])
     scene = completed(scene_of(model, "Hello", workspace="training"), wants, model)
     (panel,) = panels_of(scene, find_step("training", model.config))
-    assert "no snapshots of this model's training" in str(panel.lines)
+    assert panel.title == "No snapshots of this model's training are here"
+    assert [line.text for line in panel.lines] == ["Letter sorter: 12 snapshots", "Learner: 21 snapshots"]
+    homes = [Path(line.pick.folder) for line in panel.lines]
+    assert homes == [bundled_models()["sorter"], bundled_models()["learner"]]
 
 
 def test_a_training_without_a_file_of_curves_still_reads_the_text(tmp_path):

@@ -14,6 +14,7 @@ from desktop_app.core import census
 from desktop_app.core.analysis.measures import SCORES
 from desktop_app.core.bundle import ENGLISH, languages, resource
 from desktop_app.core.levels import Levels
+from desktop_app.core.library.catalogue import bundled_entries
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of, wants_of
 from desktop_app.core.panels import Bar, Box, Cut, Knot, Line, Panel, Rise, Strip, View
@@ -279,7 +280,7 @@ def literals():
     for name in ("steps.toml", "workspaces.toml"):
         rows = tomllib.loads(resource(name).read_text(encoding="utf-8"))
         every |= {" ".join(words.split()) for row in rows.values() for words in row.values() if isinstance(words, str)}
-    return keys, every
+    return keys, every | {entry.title for entry in bundled_entries()}
 
 
 @pytest.mark.parametrize("code", OTHERS)

@@ -222,6 +222,7 @@ def test_the_switches_of_a_view_are_all_in_sight(desk, width, size):
         bar = desk.window.view_bar
         if bar.isVisible():
             assert desk.window.canvas.rect().contains(bar.geometry()), step.key
+            assert bar.geometry().right() < desk.window.canvas.viewport().geometry().right(), step.key
             seen += 1
     assert seen >= 4
 

@@ -174,7 +174,8 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
     title, note = _TITLES[shows]
     if lens.own_logits is None and shows == "kl":
         note = Phrase("in nats")
-    note = joined(" · ", filter(None, (note, Phrase("T: through a translator") if lens.translated.any() else "")))
+    translated = Phrase("T: through a translator") if lens.translated.any() else ""
+    note = joined(" · ", filter(None, (note, translated, _part_shown(start, end, len(scene.trace)))))
     name, values, levels = _shown(lens, shows)
     values, tokens = values[:, start:end], lens.top_id[:, start:end]
     if shows == "token":
@@ -203,6 +204,15 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
         source=Source(f"lens.{name}", index, first_col=start),
         hue=Hue.ACCENT,
     )
+
+
+def _part_shown(start: int, end: int, length: int) -> str:
+    """Which columns have words, if not all; the others are below the grid, by colour alone."""
+    if end - start == length:
+        return ""
+    if end == length:
+        return Phrase("the last {1} of {2} tokens, all below", end - start, Count(length))
+    return Phrase("tokens {1} to {2} of {3}, all below", start, end - 1, Count(length))
 
 
 def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:

@@ -94,7 +94,7 @@ def _hardest(scene: Scene, made: Predictions) -> BarsPanel:
     quoted = scene.tokenizer.quoted
     bars = tuple(
         Bar(
-            Phrase("{1} at {2}", quoted(int(made.next_id[n])), n + 1),
+            f"{scene.labels[n + 1]} {n + 1}",
             float(made.loss[n]),
             number(float(made.loss[n])),
             "" if made.rank[n] == 0 else Phrase("likeliest {1}", quoted(int(made.top_id[n]))),

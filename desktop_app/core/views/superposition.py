@@ -109,7 +109,7 @@ def _fit(scene: Scene, found: Angles) -> TextPanel:
         Line(
             Phrase("within {1}", f"{within:g}"),
             Phrase("{1} of {2}", Count(own), Count(found.count)),
-            Phrase("random: {1}; fit at least, in theory: {2}", Count(random), _many(bound)),
+            Phrase("random {1}; in theory {2} or more", Count(random), _many(bound)),
         )
         for within, own, random, bound in zip(WITHIN, found.packed, found.packed_random, found.bound, strict=True)
     )

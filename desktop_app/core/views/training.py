@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from desktop_app.core.intents import AtStep
+from desktop_app.core.bundle import bundled_models
+from desktop_app.core.intents import AtStep, UseModel
 from desktop_app.core.levels import number
-from desktop_app.core.library.catalogue import after_steps
+from desktop_app.core.library.catalogue import after_steps, bundled_entries
 from desktop_app.core.library.curve_columns import Column, parts_of
 from desktop_app.core.library.shelf import stamp_of
 from desktop_app.core.library.training import Curves, Training, curves_of, training_of
@@ -106,11 +107,31 @@ def content(scene: Scene) -> View:
     if history is None:
         return View("", "", column(TextPanel(lines=(Line("", _HISTORY.product.waiting),))))
     if history.training is None:
-        words = Phrase("There are no snapshots of this model's training here; the letter sorter has some.")
-        return View("", "", column(TextPanel(lines=(Line("", "", words),))))
+        return View("", "", column(_without_snapshots()))
     step = history.step(scene)
     title = Phrase("The trained model, not one of its snapshots") if step is None else Capital(after_steps(step))
     return View(title, "", _panels(scene, history, step))
+
+
+def _without_snapshots() -> TextPanel:
+    """The bundled models whose training can be watched, each with a click that opens it over the same text."""
+    folders = bundled_models()
+    others = [(one, training_of(folders[one.folder])) for one in bundled_entries() if one.folder in folders]
+    lines = tuple(
+        Line(
+            "",
+            Phrase("{1}: {2} snapshots", Phrase(one.title), len(of.steps)),
+            hue=Hue.ACCENT,
+            pick=UseModel(str(of.home)),
+        )
+        for one, of in others
+        if of is not None
+    )
+    return TextPanel(
+        title=Phrase("No snapshots of this model's training are here"),
+        note=Phrase("click a model that has some"),
+        lines=lines,
+    )
 
 
 def _panels(scene: Scene, history: History, step: int | None) -> Box:

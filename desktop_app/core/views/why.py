@@ -153,7 +153,7 @@ def _waterfall(scene: Scene, found: Attribution) -> WaterfallPanel:
                 value=term.value,
                 start=0.0 if term.code >= total else at,
                 text=say(term.value),
-                remark=_remark(scene, found, term),
+                remark=_remark(scene, found, term, say),
                 unfolded=term.layer in unfolded if is_block else None,
                 deeper=term.part is not None and term.layer is not None,
                 total=term.code >= total,
@@ -203,27 +203,27 @@ def effect_of(scene: Scene, term: Term) -> float | None:
     return why_effects.of(scene, wants(scene)[1:], term.part, term.layer)
 
 
-def _remark(scene: Scene, found: Attribution, term: Term) -> str:
+def _remark(scene: Scene, found: Attribution, term: Term, say: Callable[[float], str]) -> str:
     """The remark after a bar: the effect of ablation, the largest part, or how close the sum is to the model's."""
     if term.label == OWN:
         closing = found.closings()[0]
         by = short(float(f"{closing.difference:.1g}"))
         return differs(by, closing.good)
     if (effect := effect_of(scene, term)) is not None:
-        return Phrase("muting it {1}", _brief(effect))
+        return Phrase("muting it {1}", say(effect))
     if term.part is None and term.layer is not None:
         inside = [(float(v), p) for v, p in zip(found.contribution, found.parts, strict=True) if p.layer == term.layer]
         value, part = max(inside, key=lambda pair: abs(pair[0]))
-        return Phrase("largest: {1} {2}", label_of(part), _brief(value))
+        return Phrase("largest: {1} {2}", label_of(part), say(value))
     if term.part is None or term.layer is None:
         return ""
     if term.part.kind is Kind.HEAD and found.head_source is not None:
         sources = found.head_source[term.layer, term.part.head]
         key = int(abs(sources).argmax())
-        return Phrase("from {1} {2}", scene.labels[key], _brief(float(sources[key])))
+        return Phrase("from {1} {2}", scene.labels[key], say(float(sources[key])))
     if term.part.kind is Kind.MLP and found.neuron is not None:
         neuron = int(abs(found.neuron[term.layer]).argmax())
-        return Phrase("neuron {1} {2}", neuron, _brief(float(found.neuron[term.layer, neuron])))
+        return Phrase("neuron {1} {2}", neuron, say(float(found.neuron[term.layer, neuron])))
     return ""
 
 
@@ -270,7 +270,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     in_block = term.part is not None and term.layer is not None
     label = Phrase("{1} of block {2}", term.label, term.layer) if in_block else term.label
     after = Phrase("{1}, after {2}", label, token_name(scene, found.position))
-    place = joined("; ", filter(None, (after, _remark(scene, found, term))))
+    place = joined("; ", filter(None, (after, _remark(scene, found, term, aligned([term.value])))))
     inputs = (place_of(term.part),) if term.part is not None and term.part.kind is not Kind.ROUNDING else ()
     return Readout(Phrase("{1} logits", signed(term.value)), name, place, "part · u / s", inputs=inputs)
 
