@@ -69,6 +69,17 @@ def test_everything_below_ui_imports_where_qt_does_not_exist():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_window_starts_without_what_only_an_export_needs():
+    pytest.importorskip("PySide6")
+    code = (
+        "import sys; import desktop_app.ui.app;"
+        "own = {m for m in sys.modules if m.startswith('desktop_app.figures.deck.')};"
+        "print(*sorted(own | sys.modules.keys() & {'PIL', 'lxml', 'pptx', 'pypdf', 'matplotlib', 'fontTools'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["desktop_app.figures.deck.workers"]
+
+
 def test_the_command_line_is_read_without_qt():
     program = (
         "import sys\n"

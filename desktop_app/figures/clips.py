@@ -12,7 +12,6 @@ from desktop_app.core.caption import caption
 from desktop_app.core.motion.beats import Motion, frame_times
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
-from desktop_app.figures.deck import film
 from desktop_app.figures.deck.workers import Task, Workers
 from desktop_app.figures.export import Job, job_of
 from desktop_app.gpt2.errors import ExportError
@@ -71,6 +70,8 @@ def write_clip(
     Equal frames are drawn once, and a figure is made when there is a worker for it: those of a long text are large.
     Raises ExportError, and Cancelled when `stop` is set.
     """
+    from desktop_app.figures.deck import film  # imported where it is used, so that the window starts without it
+
     kind = clip_kind(out)
     ffmpeg = film.find_ffmpeg() if kind == "mp4" else ""
     if not frames:
@@ -79,13 +80,13 @@ def write_clip(
     count = len(distinct)
     with whole_files([out]) as folder, Workers(min(usable_cores(), count), stop, polite=polite) as pool:
         names: dict[Frame, str] = {}
-        with closing(pool.each(_tasks(map(figure, distinct), theme, kind, folder))) as finished:
+        with closing(pool.each(_tasks(map(figure, distinct), film.draw_frame, theme, kind, folder))) as finished:
             for number, name in finished:
                 names[distinct[number]] = name
                 progress(len(names), count)
         pool.call(film.write, kind, [folder / names[frame] for frame in frames], seconds, folder / out.name, ffmpeg)
 
 
-def _tasks(jobs: Iterable[Job], theme: str, kind: str, folder: Path) -> Iterator[Task]:
+def _tasks(jobs: Iterable[Job], draw: Callable[..., str], theme: str, kind: str, folder: Path) -> Iterator[Task]:
     for number, job in enumerate(jobs):
-        yield film.draw_frame, (job, theme, kind, folder, f"{number:05d}")
+        yield draw, (job, theme, kind, folder, f"{number:05d}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
@@ -9,14 +10,14 @@ from PySide6.QtWidgets import QWidget
 from desktop_app.core.model import Model
 from desktop_app.core.products import are_of
 from desktop_app.core.scene import Scene
-from desktop_app.figures.deck.lecture import Lecture
-from desktop_app.figures.deck.make import make_deck, prepare
-from desktop_app.figures.deck.walk import Slide, slides
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.system import usable_cores
 from desktop_app.ui.controller import Controller
-from desktop_app.ui.deck_dialog import DeckDialog, DeckOrder
 from desktop_app.ui.lanes import Lane
+
+if TYPE_CHECKING:  # what makes decks is loaded when one is asked for: the window starts without it
+    from desktop_app.figures.deck.walk import Slide
+    from desktop_app.ui.deck_dialog import DeckDialog, DeckOrder
 
 
 class DeckLane(Lane):
@@ -24,10 +25,13 @@ class DeckLane(Lane):
 
     progress = Signal(int, int, str)
 
-    def request(self, full_scene: Callable[[Stop], Scene], model: Model, order: DeckOrder) -> None:
+    def request(self, full_scene: Callable[[Stop], Scene], model: Model, order: "DeckOrder") -> None:
         """Make the deck of the scene that `full_scene` returns."""
+        from desktop_app.figures.deck.lecture import Lecture
+        from desktop_app.figures.deck.make import make_deck, prepare
+        from desktop_app.figures.deck.walk import slides
 
-        def work(stop: Stop) -> DeckOrder:
+        def work(stop: Stop) -> "DeckOrder":
             ready = prepare(order.wish)
             scene = full_scene(stop)
             walk: Iterable[Slide] = slides(
@@ -68,6 +72,9 @@ class DeckActions(QObject):
             return
         if controller.model is None or controller.scene is None or controller.walk_step is None:
             return
+
+        from desktop_app.ui.deck_dialog import DeckDialog
+
         dialog = DeckDialog(controller.model.config, controller.walk_step, folder, theme, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.ordered.connect(self._begin)
@@ -80,7 +87,7 @@ class DeckActions(QObject):
     def _forget(self) -> None:
         self.dialog = None
 
-    def _begin(self, order: DeckOrder) -> None:
+    def _begin(self, order: "DeckOrder") -> None:
         controller = self._controller
         model = controller.model
         fits = model is not None and all(
@@ -95,7 +102,7 @@ class DeckActions(QObject):
         if self.dialog is not None and self.dialog.running:
             self.dialog.show_progress(done, count, what)
 
-    def _finish(self, order: DeckOrder) -> None:
+    def _finish(self, order: "DeckOrder") -> None:
         if self.dialog is not None:
             self.dialog.finish()
         self.done.emit(order.path)
