@@ -9,8 +9,27 @@ from desktop_app.gpt2.phrase import Phrase
 
 
 @dataclass(frozen=True)
+class Place:
+    """Cells of the tensor `site`; as a text, "SITE[INDEX]", as edits name them.
+
+    `index` has a number, or ":" for all, for each of the tensor's first axes; the axes after them are whole.
+    """
+
+    site: str
+    index: tuple[int | str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.site}[{self.indices}]" if self.index else self.site
+
+    @property
+    def indices(self) -> str:
+        """The index as an edit writes it, without brackets."""
+        return ", ".join(map(str, self.index))
+
+
+@dataclass(frozen=True)
 class Target:
-    """Something that can be edited: its title, and its cells as edits name them, "SITE[INDEX]".
+    """Something that can be edited: its title, and its cells.
 
     `kind` says which actions it allows: a "look" (one query's attention to one key) can be set to no attention, a
     "head" can read the other prompt's keys, a "row" of the residual stream can be steered, and an "input" is one head's
@@ -18,7 +37,7 @@ class Target:
     """
 
     words: str
-    places: tuple[str, ...]
+    places: tuple[Place, ...]
     kind: str = ""
 
 
@@ -177,37 +196,29 @@ def texts_of(target: Target, action: Action, *given: str) -> tuple[str, ...]:
     return tuple(f"{place}{filled(action, given)}" for place in target.places)
 
 
-def place(site: str, *index: int | str) -> str:
-    """ "SITE[INDEX]", without trailing indices that stand for a whole axis."""
-    found = [str(i) for i in index]
-    while found and found[-1] == ":":
-        found.pop()
-    return f"{site}[{', '.join(found)}]" if found else site
-
-
 def head(layer: int, n: int) -> Target:
     """The target for a head's output `z`, at every position."""
-    return Target(Phrase("head {1} of block {2}", n, layer), (place(f"blocks.{layer}.attn.z", n),), HEAD)
+    return Target(Phrase("head {1} of block {2}", n, layer), (Place(f"blocks.{layer}.attn.z", (n,)),), HEAD)
 
 
 def heads(layer: int) -> Target:
     """The target for the outputs `z` of all heads of a block."""
-    return Target(Phrase("every head of block {1}", layer), (f"blocks.{layer}.attn.z",), HEAD)
+    return Target(Phrase("every head of block {1}", layer), (Place(f"blocks.{layer}.attn.z"),), HEAD)
 
 
 def inputs(layer: int, n: int) -> tuple[Target, ...]:
     """The targets for a head's queries, keys and values, at every position."""
     return tuple(
-        Target(Phrase("{1} of head {2}", words, n), (place(f"blocks.{layer}.attn.{letter}", n),), INPUT)
+        Target(Phrase("{1} of head {2}", words, n), (Place(f"blocks.{layer}.attn.{letter}", (n,)),), INPUT)
         for letter, words in (("q", Phrase("queries")), ("k", Phrase("keys")), ("v", Phrase("values")))
     )
 
 
 def mlp(layer: int) -> Target:
     """The target for the MLP of a block."""
-    return Target(Phrase("MLP of block {1}", layer), (f"blocks.{layer}.mlp.post",), MLP)
+    return Target(Phrase("MLP of block {1}", layer), (Place(f"blocks.{layer}.mlp.post"),), MLP)
 
 
 def block(layer: int) -> Target:
     """The target for everything that a block adds to the stream."""
-    return Target(Phrase("block {1}", layer), (f"blocks.{layer}.attn_out", f"blocks.{layer}.mlp_out"))
+    return Target(Phrase("block {1}", layer), (Place(f"blocks.{layer}.attn_out"), Place(f"blocks.{layer}.mlp_out")))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from desktop_app.core.compare import MARK
-from desktop_app.core.editing import HEAD, INPUT, LOOK, NUMBER, ROW, Target, block, head, heads, inputs, mlp, place
+from desktop_app.core.editing import HEAD, INPUT, LOOK, NUMBER, ROW, Place, Target, block, head, heads, inputs, mlp
 from desktop_app.core.opening.cells import Cell, is_within
 from desktop_app.core.places import BLOCK, Step
 from desktop_app.core.scene import Scene
@@ -17,14 +17,14 @@ from desktop_app.gpt2.phrase import Phrase
 def row(scene: Scene, site: str, position: int) -> Target:
     """The target for the vector of one token at a site."""
     return Target(
-        Phrase("{1} of {2}", site.rpartition(".")[2], token_name(scene, position)), (place(site, position),), ROW
+        Phrase("{1} of {2}", site.rpartition(".")[2], token_name(scene, position)), (Place(site, (position,)),), ROW
     )
 
 
 def look(scene: Scene, layer: int, n: int, query: int, key: int) -> Target:
     """The target for the attention of one query to one key in one head."""
     words = Phrase("attention of head {1} from {2} to {3}", n, token_name(scene, query), token_name(scene, key))
-    return Target(words, (place(f"blocks.{layer}.attn.scaled", n, query, key),), LOOK)
+    return Target(words, (Place(f"blocks.{layer}.attn.scaled", (n, query, key)),), LOOK)
 
 
 Index = tuple[int, ...]
@@ -34,7 +34,7 @@ Rule = Callable[[Scene, str, int, Index], tuple[Target, ...]]
 def _grid(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
     n, query, key = index
     at = Target(
-        Phrase("head {1} at {2}", n, token_name(scene, query)), (place(f"blocks.{layer}.attn.z", n, query),), HEAD
+        Phrase("head {1} at {2}", n, token_name(scene, query)), (Place(f"blocks.{layer}.attn.z", (n, query)),), HEAD
     )
     return look(scene, layer, n, query, key), head(layer, n), at, heads(layer), *inputs(layer, n)
 
@@ -44,31 +44,31 @@ def _of_head(scene: Scene, name: str, layer: int, index: Index) -> tuple[Target,
     letter = name.rpartition(".")[2]
     kind = HEAD if letter == "z" else INPUT
     at = Target(
-        Phrase("{1} of head {2} at {3}", letter, n, token_name(scene, position)), (place(name, n, position),), kind
+        Phrase("{1} of head {2} at {3}", letter, n, token_name(scene, position)), (Place(name, (n, position)),), kind
     )
-    whole = (heads(layer),) if letter == "z" else tuple(t for t in inputs(layer, n) if t.places[0].startswith(name))
+    whole = (heads(layer),) if letter == "z" else tuple(t for t in inputs(layer, n) if t.places[0].site == name)
     return head(layer, n), *whole, at, _number(name, index[:2], column)
 
 
 def _number(name: str, index: Index, column: int) -> Target:
-    words = Phrase("this number, {1}", place(name.rpartition(".")[2], *index, column))
-    return Target(words, (place(name, *index, column),), NUMBER)
+    at = Place(name, (*index, column))
+    return Target(Phrase("this number, {1}", f"{name.rpartition('.')[2]}[{at.indices}]"), (at,), NUMBER)
 
 
 def _neurons(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
     position, neuron = index
     site = f"blocks.{layer}.mlp.post"
     return (
-        Target(Phrase("neuron {1} of block {2}", neuron, layer), (place(site, ":", neuron),)),
-        Target(Phrase("neuron {1} at {2}", neuron, token_name(scene, position)), (place(site, position, neuron),)),
+        Target(Phrase("neuron {1} of block {2}", neuron, layer), (Place(site, (":", neuron)),)),
+        Target(Phrase("neuron {1} at {2}", neuron, token_name(scene, position)), (Place(site, (position, neuron)),)),
         mlp(layer),
-        Target(Phrase("MLP of block {1} at {2}", layer, token_name(scene, position)), (place(site, position),)),
+        Target(Phrase("MLP of block {1} at {2}", layer, token_name(scene, position)), (Place(site, (position,)),)),
     )
 
 
 def _vector(scene: Scene, name: str, _layer: int, index: Index) -> tuple[Target, ...]:
     position, column = index
-    whole = Target(Phrase("{1} of every token", name.rpartition(".")[2]), (name,), ROW)
+    whole = Target(Phrase("{1} of every token", name.rpartition(".")[2]), (Place(name),), ROW)
     return row(scene, name, position), whole, _number(name, (position,), column)
 
 
@@ -146,57 +146,61 @@ def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) ->
     ours = _whole(targets_at(scene, target, place_), target)
     if theirs is None or ours is None:
         raise ModelError("This cannot be put into another pass; a head, a row, a neuron or a number can.")
-    (site, index), (own, where) = _split(theirs), _split(ours)
-    if site != own:
-        raise ModelError(f"{site} of the other prompt goes into {site} of this one; it was put on {own}.")
-    whole_head = own.endswith("attn.z") and "," not in where
+    if theirs.site != ours.site:
+        raise ModelError(
+            f"{theirs.site} of the other prompt goes into {theirs.site} of this one; it was put on {ours.site}."
+        )
+    whole_head = ours.site.endswith("attn.z") and len(ours.index) < 2
     aligned = len(scene.trace) == len(scene.other.trace) or whole_head
-    return f"{ours}=other" if index == where and aligned else f"{ours}=other[{index}]"
+    return f"{ours}=other" if theirs.index == ours.index and aligned else f"{ours}=other[{theirs.indices}]"
 
 
-def _whole(targets: tuple[Target, ...], cell: Cell) -> str | None:
+def _whole(targets: tuple[Target, ...], cell: Cell) -> Place | None:
     """What to patch when a cell is dragged: in an attention grid the head, elsewhere the target at its position."""
     if not targets:
         return None
     if targets[0].kind == LOOK:
         return targets[1].places[0]
-    at = [target for target in targets if target.kind != NUMBER and f"[{_position_of(cell)}" in target.places[0]]
-    return (at or list(targets))[0].places[0]
+    position = cell.index[_position_axis(cell.name)]
+    found = [target.places[0] for target in targets if target.kind != NUMBER]
+    at = (p for p in found if p.index[(axis := _position_axis(p.site)) : axis + 1] == (position,))
+    return next(at, targets[0].places[0])
 
 
-def _position_of(cell: Cell) -> str:
-    """The index of a cell up to the axis of positions, as it is written in an edit."""
-    end = cell.name.rpartition(MARK)[2].rpartition(".")[2]
-    return ", ".join(map(str, cell.index[:2])) if end in ("q", "k", "v", "z") else str(cell.index[0])
+def _position_axis(name: str) -> int:
+    """The axis of the positions in a tensor that can be edited: after that of the heads, if it has one."""
+    return 1 if name.endswith(("attn.q", "attn.k", "attn.v", "attn.z")) else 0
 
 
-def _split(text: str) -> tuple[str, str]:
-    site, _, rest = text.partition("[")
-    return site, rest.rstrip("]")
+def _rows(name: str, layer: int) -> Target:
+    """The target for every row of a tensor of the residual stream."""
+    return Target(Phrase("{1} of block {2}", name, layer), (Place(f"blocks.{layer}.{name}"),), ROW)
 
 
 def targets_of_step(config: Config, step: Step, n: int, *, whole_block: bool = False) -> tuple[Target, ...]:
     """What can be edited at a step of the forward pass, or in a whole block; `n` is the index of the shown head."""
     if step.layer is None:
-        return (Target(Phrase("token embedding"), ("embed",), ROW),) if step.spec.op == "embed" else ()
+        return (Target(Phrase("token embedding"), (Place("embed"),), ROW),) if step.spec.op == "embed" else ()
     layer = step.layer
     if whole_block:
         return (
             block(layer),
             mlp(layer),
-            Target(Phrase("attention of block {1}", layer), (f"blocks.{layer}.attn_out",), ROW),
+            Target(Phrase("attention of block {1}", layer), (Place(f"blocks.{layer}.attn_out"),), ROW),
         )
     if step.spec.op.startswith("mlp"):
-        return mlp(layer), Target(Phrase("{1} of block {2}", "mlp_out", layer), (f"blocks.{layer}.mlp_out",), ROW)
+        return mlp(layer), Target(
+            Phrase("{1} of block {2}", "mlp_out", layer), (Place(f"blocks.{layer}.mlp_out"),), ROW
+        )
     if step.spec.op in ("resid_mid", "ln2"):
-        return (Target(Phrase("{1} of block {2}", "resid_mid", layer), (f"blocks.{layer}.resid_mid",), ROW),)
+        return (_rows("resid_mid", layer),)
     if step.spec.op in ("attn_out", "concat"):
         return (
-            Target(Phrase("{1} of block {2}", "attn_out", layer), (f"blocks.{layer}.attn_out",), ROW),
+            _rows("attn_out", layer),
             head(layer, n),
         )
     if step.spec.op == "ln1":
-        return (Target(Phrase("{1} of block {2}", "resid_pre", layer), (f"blocks.{layer}.resid_pre",), ROW),)
+        return (_rows("resid_pre", layer),)
     if step.spec.op == "resid_post" and layer + 1 < config.n_layer:
-        return (Target(Phrase("{1} of block {2}", "resid_pre", layer + 1), (f"blocks.{layer + 1}.resid_pre",), ROW),)
+        return (_rows("resid_pre", layer + 1),)
     return (head(layer, n),) if step.spec.part == BLOCK and step.spec.op != "resid_post" else ()

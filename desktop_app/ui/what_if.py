@@ -18,6 +18,7 @@ from desktop_app.core.editing import (
     READ_ACROSS,
     STEER,
     Action,
+    Place,
     Target,
     actions_for,
     texts_of,
@@ -168,7 +169,7 @@ class WhatIf(QObject):
         layer, head = str(scene.layer), str(scene.head)
         shown = {STEER: (f"blocks.{layer}.resid_pre",), EDGE: (layer, head), READ_ACROSS: (layer,)}[action]
         usual = [*shown, *(field.usual for field in action.fields[len(shown) :])]
-        self._ask(Target("", ("",)), action, action.title, usual)
+        self._ask(Target("", (Place(""),)), action, action.title, usual)
 
     def _say(self, reason: str) -> None:
         """Say why something that no dialog asked for was refused, if it was."""

@@ -14,7 +14,7 @@ from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
 from desktop_app.core.state import State, ViewOptions, with_option
 from desktop_app.core.steps import build_view, step_list, workspaces
-from desktop_app.core.targets import targets_at
+from desktop_app.core.targets import put_across, targets_at
 from desktop_app.figures import fonts
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Page
@@ -163,3 +163,22 @@ def test_the_typed_direction_is_added_to_the_pass_and_weighed(model):
     assert bare == f"blocks.0.resid_pre+=4*tokens[{model.tokenizer.encode(TEXT).ids[1]}]"
     with pytest.raises(LogitscopeError, match="not a sum of tokens"):
         command.change(with_option(state, "direction", "'a' -"), model)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "edit"),
+    [
+        (("attn.concat", 3, 9), ("attn.concat", 3, 9), "attn.z[1, 3]=other"),
+        (("attn.concat", 1, 9), ("attn.concat", 5, 9), "attn.z[1, 5]=other[1, 1]"),
+        (("attn.q", 1, 2, 0), ("attn.q", 1, 4, 0), "attn.q[1, 4]=other[1, 2]"),
+        (("attn.pattern", 1, 3, 2), ("attn.pattern", 0, 3, 2), "attn.z[0]=other[1]"),
+        (("mlp.post", 2, 9), ("mlp.post", 2, 9), "mlp.post[2, 9]=other"),
+        (("resid_mid", 2, 0), ("resid_mid", 4, 0), "resid_mid[4]=other[2]"),
+        (("ln1.out", 2, 0), ("ln1.out", 2, 0), "resid_pre[2]=other"),
+    ],
+)
+def test_a_dragged_cell_patches_what_its_picture_shows_at_its_token(model, source, target, edit):
+    scene = moment(model)
+    assert (model.config.d_head, len(scene.trace)) == (8, len(scene.other.trace))
+    one, other = (Cell(f"blocks.1.{name}", tuple(index)) for name, *index in (source, target))
+    assert put_across(scene, Cell(f"other:{one.name}", one.index), other, None) == f"blocks.1.{edit}"

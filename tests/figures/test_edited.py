@@ -124,7 +124,7 @@ def test_a_head_that_reads_the_other_prompt_has_a_grid_whose_numbers_open(model,
     assert {s.source.name for s in strips if s.source} == {"blocks.1.attn.q", "other:blocks.1.attn.k"}
     (bars,) = (p for p in panels_of(opened.content) if p.title == "Exponentials of the row")
     assert sum(bar.value for bar in bars.bars if bar.marked) == pytest.approx(raised[3, 14] / raised[3].max(), rel=1e-4)
-    assert [target.places for target in targets_at(scene, cell, None)] == [("blocks.1.attn.z[1]",)]
+    assert [str(*target.places) for target in targets_at(scene, cell, None)] == ["blocks.1.attn.z[1]"]
     monkeypatch.chdir(tmp_path)
     for passed, file in ((scene, "trace.safetensors"), (scene.other, "other.safetensors")):
         save_file({name: passed.trace[name] for name in ("blocks.1.attn.q", "blocks.1.attn.k")}, file)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core.analysis.folding import along_unembedding
-from desktop_app.core.editing import Target, head, place
+from desktop_app.core.editing import Place, Target, head
 from desktop_app.core.evidence.saved import Evidence
 from desktop_app.core.evidence.shown import AFTER, BEFORE, Passage, Passages
 from desktop_app.core.levels import Levels, number
@@ -277,4 +277,4 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     layer, unit = _neuron(scene, cell) if cell.name == "evidence.neuron" else unit_of(scene)
     if of_heads(scene):
         return (head(layer, unit),)
-    return (Target(Phrase("neuron {1} of block {2}", unit, layer), (place(f"blocks.{layer}.mlp.post", ":", unit),)),)
+    return (Target(Phrase("neuron {1} of block {2}", unit, layer), (Place(f"blocks.{layer}.mlp.post", (":", unit)),)),)

@@ -12,7 +12,7 @@ from desktop_app.core.alignment import Alignment, aligned
 from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.what_if import Ablation, Patch
 from desktop_app.core.changes import with_edits
-from desktop_app.core.editing import Target, head, mlp, place
+from desktop_app.core.editing import Place, Target, head, mlp
 from desktop_app.core.levels import Levels, cell_text, diverging, number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
@@ -289,7 +289,7 @@ def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target
     if isinstance(found, Ablation):
         layer, neuron = found.which[row]
         site = f"blocks.{layer}.mlp.post"
-        return Target(Phrase("neuron {1} of block {2}", neuron, layer), (place(site, ":", neuron),))
+        return Target(Phrase("neuron {1} of block {2}", neuron, layer), (Place(site, (":", neuron)),))
     return row_of(_patched(scene, found), f"blocks.{row}.{found.what}", col)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from desktop_app.core.analysis import attribution as analysis
 from desktop_app.core.analysis.attribution import Attribution, Baseline
 from desktop_app.core.analysis.parts import Kind, Part
-from desktop_app.core.editing import ROW, Target, block, head, mlp
+from desktop_app.core.editing import ROW, Place, Target, block, head, mlp
 from desktop_app.core.levels import number, short
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
@@ -299,7 +299,7 @@ def of_part(part: Part) -> tuple[Target, ...]:
         return (head(part.layer, part.head),)
     if part.kind is Kind.MLP and part.layer is not None:
         return (mlp(part.layer),)
-    return (Target(Phrase("token embedding"), ("embed",), ROW),) if part.kind is Kind.EMBED else ()
+    return (Target(Phrase("token embedding"), (Place("embed"),), ROW),) if part.kind is Kind.EMBED else ()
 
 
 def choose(scene: Scene, cell: Cell) -> State:

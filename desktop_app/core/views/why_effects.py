@@ -8,7 +8,7 @@ import numpy as np
 from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.attribution import Baseline
 from desktop_app.core.analysis.parts import Kind, Part, parts
-from desktop_app.core.editing import Target, block, head, mlp, place
+from desktop_app.core.editing import Place, Target, block, head, mlp
 from desktop_app.core.products import Work
 from desktop_app.core.recipes import EditInputs, resolve
 from desktop_app.core.reference import reference_texts
@@ -32,7 +32,7 @@ def muted(part: Part) -> Target | None:
         return head(part.layer, part.head)
     if part.kind is Kind.MLP and part.layer is not None:
         return mlp(part.layer)
-    return Target(Phrase("token embedding"), (place("embed"),)) if part.kind is Kind.EMBED else None
+    return Target(Phrase("token embedding"), (Place("embed"),)) if part.kind is Kind.EMBED else None
 
 
 def _compute(work: Work, target: int, against: int | None, baseline: Baseline) -> Effects:
