@@ -1,5 +1,9 @@
 """Turns marks into a matplotlib figure, and the figure into SVG with real text, PDF with embedded fonts, or PNG."""
 
+from desktop_app.figures import matplotlib_apart  # noqa: F401 - before matplotlib
+
+# isort: split
+
 import io
 import re
 import threading

@@ -1,5 +1,9 @@
 """The fonts of figures: shipped fonts, then the system's, and visible escapes for characters that no font has."""
 
+from desktop_app.figures import matplotlib_apart  # noqa: F401 - before matplotlib
+
+# isort: split
+
 import base64
 import io
 from collections.abc import Iterable
