@@ -316,8 +316,8 @@ class Run:
             token: the position of the selected token (the query); by default the last.
             position: the position after which predictions are shown; by default the last.
             view: how numbers are shown.
-            theme: light, dark or print.
-            drawn: further fields of `Options`: size, dpi, caption, font_size, language, transparent.
+            theme: light, dark, print or projector.
+            drawn: further fields of `Options`: size, dpi, caption, font_size, language, title, transparent.
 
         Raises:
             LogitscopeError: there is no such step (the message names similar ones), head or position.

@@ -1,6 +1,6 @@
 """Environment variables for libraries, mainly to turn telemetry off; worker processes inherit them.
 
-A library reads its variable when it is imported, so this package sets them when it is itself imported, before them.
+A library reads its variable when it is imported, so this package sets the variables before it imports any library.
 """
 
 import os

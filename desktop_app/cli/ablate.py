@@ -1,4 +1,4 @@
-"""`logitscope ablate`: ablate heads, MLPs or neurons one at a time and measure one logit against another."""
+"""`logitscope ablate`: ablate heads, MLPs or neurons one at a time, and measure the difference of two logits."""
 
 import argparse
 from typing import TYPE_CHECKING

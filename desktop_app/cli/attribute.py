@@ -1,4 +1,4 @@
-"""`logitscope attribute`: what parts of the residual stream add to a token's logit, or to the difference of two."""
+"""`logitscope attribute`: what each part of the residual stream adds to a logit, or to the difference of two."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -42,7 +42,7 @@ def _size(config: Config, name: str) -> int:
 def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: bool = True) -> Model:
     """The model in `folder`, for comparison with `model`; `model` itself if the folder is its own.
 
-    Raises ModelError if the two cannot be compared, and whatever `open_model` raises.
+    Raises ModelError if the two cannot be compared, and the errors of `open_model`.
     """
     if folder.absolute() == model.folder.absolute():
         return model

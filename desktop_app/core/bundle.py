@@ -68,7 +68,7 @@ def program() -> str:
 
 def _folder(name: str) -> Path:
     """`models` or `resources`: inside the package if it is installed, else next to it."""
-    # Inside the package is tried first, because next to an installed package are all the others in site-packages.
+    # The package is searched first: beside an installed one lies all of site-packages, and perhaps a `models` there.
     for path in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if path.is_dir():
             return path

@@ -30,7 +30,10 @@ def crash_file() -> Path | None:
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """In this context, a crash of this process is written to its file; on exit, the previous file is restored."""
+    """In this context, a crash of this process is written to its file.
+
+    On exit, an empty file is deleted, and a handler that was enabled before writes to standard error again.
+    """
     before = faulthandler.is_enabled()
     path = log_file().with_name(f"crash-{os.getpid()}.txt")
     try:

@@ -114,7 +114,7 @@ def _short(value: object) -> str:
 
 
 def _told(value: Any) -> Any:
-    """`value` without secrets, at any depth."""
+    """`value` without secrets and without the path of the home folder, at any depth."""
     if isinstance(value, str):
         return without_home(without_secrets(value))
     if isinstance(value, Mapping):

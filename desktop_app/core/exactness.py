@@ -17,9 +17,9 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 class Effect:
     """How the probabilities after one position, at temperature 1 without top-k and top-p, differ from float32's.
 
-    `token` is the token with the largest difference, given with both of its probabilities. `moved` is the probability
-    mass that moved to other tokens (the total variation distance). `same_first` says whether the likeliest token is the
-    same.
+    `token` is the token whose probability differs most; `exact` and `rounded` are its two probabilities. `moved` is the
+    probability mass that moved to other tokens (the total variation distance). `same_first` says whether the likeliest
+    token is the same.
     """
 
     token: int

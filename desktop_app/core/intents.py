@@ -195,4 +195,4 @@ Intent = (
 )
 
 Choosing = Callable[[int], Intent]
-"""Makes the intent of a click on one of several things from its index; one of the classes above, like `Select`."""
+"""A function from the index of the thing that was clicked to the intent, such as the class `Select` itself."""

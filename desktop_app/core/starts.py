@@ -49,7 +49,10 @@ def begun() -> Iterator[Start]:
 
 
 def set_aside() -> Path | None:
-    """Rename the last session so that it is not overwritten, and return the new path; None if there is none."""
+    """Rename the last session so that it is not overwritten; return its path, or None if there is no session.
+
+    If it cannot be renamed, this is logged, and the path is the old one.
+    """
     try:
         last_file().replace(aside_file())
     except FileNotFoundError:  # there is none

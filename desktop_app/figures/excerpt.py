@@ -230,9 +230,9 @@ def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> 
 
 
 def _source_of_part(source: Source, of_rows: bool, chosen: Sequence[int], positions: Sequence[int]) -> Source:
-    """The source of a panel that is reduced to the `chosen` rows, or if not `of_rows` columns.
+    """The source of a panel that is reduced to the `chosen` rows (to the `chosen` columns if not `of_rows`).
 
-    `positions` are those of all rows (columns) before that: a tuple if any are left out between them, else a range.
+    `positions` are those of all rows (columns) before the reduction: a range if they are consecutive, else a tuple.
     """
     listed = isinstance(positions, tuple)
     if of_rows:
@@ -271,7 +271,7 @@ def _scale_key(levels: Levels, together: bool) -> Levels:
 
 
 def _levels_of(panels: Sequence[Any], rule: str) -> Levels:
-    """A colour scale of the kind that `panels` have, fitted to the values of all; of probabilities it stays 0 to 1."""
+    """A colour scale of the kind that `panels` have, fitted to the values of all; for probabilities it is 0 to 1."""
     arrays = [a for p in panels for a in ([s.values for s in p.strips] if isinstance(p, StripsPanel) else [p.values])]
     levels: Levels = panels[0].levels
     if levels.diverging:

@@ -27,7 +27,8 @@ def pool(values: Array, rows: int, columns: int, *, signed: bool = True) -> Arra
     """`values` [r, c] reduced to at most `rows` x `columns`, each cell the strongest (largest |x|) of its block.
 
     NaN is ignored; a block of only NaN stays NaN. Block k of n along an axis of length r holds cells k*r//n to
-    (k+1)*r//n. If a block has both x and -x, x is shown. Floats keep their precision. `signed` False: all values >= 0.
+    (k+1)*r//n. If a block has both x and -x, x is shown. Floats keep their precision. `signed` may be False if no
+    value is negative.
     """
     rows, columns = (min(cells, max(1, most)) for cells, most in zip(values.shape, (rows, columns), strict=True))
     if values.shape == (rows, columns):

@@ -42,8 +42,8 @@ def compose(
 ) -> Pixels:
     """The pixels of `size` (rows, columns) from `origin` (row, column) on, with `units` of the sheet for each pixel.
 
-    Without values every picture has the colour of missing cells. Raises ModelError as reading the pass does, and
-    whatever `check` raises, which is called between steps.
+    Without values every picture has the colour of missing cells. `check` is called between steps, and may raise to
+    abort. Raises ModelError as reading the pass does.
     """
     picture = np.zeros(size, np.uint32)
     top, left = origin

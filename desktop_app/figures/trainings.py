@@ -32,7 +32,7 @@ MOST_BESIDE = 4
 
 @dataclass(frozen=True)
 class Shown:
-    """The view of a step at a snapshot, its caption, and that of a figure which shows other snapshots, too."""
+    """The view of a step at a snapshot, and its caption; `together` is the caption if other snapshots are beside it."""
 
     snapshot: Snapshot
     step: Step
@@ -85,7 +85,7 @@ def _headed(shown: Shown) -> View:
 
 
 def beside_of(views: Sequence[Shown], *, captions: bool = True) -> Job:
-    """One figure: the main pictures of a few views side by side, each under its step.
+    """One figure: the main pictures of a few views side by side, each under its number of training steps.
 
     Raises ExportError for more of them than fit.
     """
@@ -107,13 +107,13 @@ def some_of(training: Training, steps: Sequence[int]) -> tuple[Snapshot, ...]:
 
 
 def ends_of(training: Training, number: int | None = None) -> tuple[Snapshot, ...]:
-    """The first, the last, and one between: that of the given number, else the middle one."""
+    """The first snapshot, the last, and one between them: the one with index `number`, by default the middle one."""
     last = len(training.snapshots) - 1
     return tuple(training.snapshots[n] for n in sorted({0, last // 2 if number is None else number, last}))
 
 
 def _on_one_scale(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes of the same panels with the colours of each panel on the scale that all of its kind need together."""
+    """The boxes, which have the same panels, with one colour scale for the panels at the same place in all of them."""
     if len({len(box.children) for box in boxes}) != 1:
         return list(boxes)
     columns = [_alike(children) for children in zip(*(box.children for box in boxes), strict=True)]

@@ -161,7 +161,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
 
 
 def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
-    """The config with the decision whether the head is tied. A tied head stored as a copy of the embedding is ignored.
+    """The config with the decision whether the head is tied; a tied head's copy of the embedding leaves `stored`.
 
     If only one of a tied pair is stored, under either name, it serves as both.
     """

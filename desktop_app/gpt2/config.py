@@ -74,7 +74,7 @@ class Config:
     bias: bool = True
     """Whether the model has biases. A nanoGPT model may lack them, and computes as if all were zero."""
     says_tied: bool = field(default=True, compare=False)
-    """Whether the config says if the head is tied; in nanoGPT's and minGPT's configs, the weights decide."""
+    """False if the config does not state whether the head is tied, like nanoGPT's; then the weights decide."""
     int8: bool = False
     """Whether matrix products round their operands to int8 (`gpt2/int8.py`). Never read from config.json."""
 

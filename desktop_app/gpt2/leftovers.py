@@ -18,7 +18,7 @@ _AGE = 3600.0
 """Seconds for which a file must be untouched to be deleted: containers may share a host name but not process ids."""
 
 _CLOCK = 10.0
-"""Seconds by which a process's start time and a file's time may differ if the clock was set in between."""
+"""Seconds by which a process must have started after a file was written not to count as its writer: clocks are set."""
 
 _swept: set[Path] = set()
 log = logging.getLogger(__name__)

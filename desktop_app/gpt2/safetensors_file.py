@@ -2,8 +2,8 @@
 
 The format (https://huggingface.co/docs/safetensors, "Format"): 8 bytes of little-endian header length, a JSON header of
 name -> {dtype, shape, data_offsets}, then the tensors without gaps. Files are not read by the safetensors library, for
-three reasons: arrays are mappings of the file, even bfloat16, for which numpy has no type; any fault in a file is
-reported in one sentence that names the file; and a false offset must not lead outside the data.
+three reasons: arrays are views of the mapped file, and bfloat16, for which numpy has no type, is converted; any fault
+in a file is reported in one sentence that names the file; and a false offset must not lead outside the data.
 """
 
 import hashlib
@@ -116,7 +116,7 @@ class SafetensorsFile:
             raise error(f"{where} has the unknown dtype {str(dtype)[:40]!r}.")
         if not whole(shape) or len(shape) > 8 or not whole(offsets) or len(offsets) != 2:
             raise error(f"{where} has an impossible shape or offsets; the file is damaged.")
-        # The library multiplies in 64 bits, in this order: after an overflow, a zero does not make the product valid.
+        # The library multiplies in 64 bits and rejects an overflow, even if a later zero would make the product 0.
         if prod(length or 1 for length in shape) >= 1 << 48:
             raise error(f"{where} has the impossible shape {str(shape)[:80]}; the file is damaged.")
         start, stop = base + offsets[0], base + offsets[1]
@@ -155,7 +155,7 @@ class SafetensorsFile:
         return digest.hexdigest() == seal
 
     def read(self, name: str) -> NDArray[Any]:
-        """The tensor as stored, a read-only view of the mapped file; BF16 is widened to float32."""
+        """The tensor as stored, a read-only view of the mapped file; for BF16, a copy in float32."""
         entry = self.entries[name]
         raw = self._data[entry.start : entry.stop]
         if entry.dtype == "BF16":

@@ -148,7 +148,7 @@ class Tokenizer:
 
     @property
     def prefix_space(self) -> bool:
-        """Whether a space is put in front of a text that has none, according to the tokenizer's files."""
+        """Whether the tokenizer's files put a space in front of a text that does not begin with one."""
         return self._vocabulary.prefix_space
 
     @property

@@ -17,7 +17,7 @@ _HEIGHT, _GAP, _MARGIN = 40, 6, 16
 
 
 class Chips(PaintedPane):
-    """Emits the position of the token that was clicked."""
+    """Shows the tokens. A click emits `chosen` with the token's position, a Shift- or right-click `position_chosen`."""
 
     chosen = Signal(int)
     position_chosen = Signal(int)

@@ -47,7 +47,7 @@ class Frame(QMainWindow):
     def __init__(self) -> None:
         super().__init__()
         self.setWindowTitle("Logitscope")
-        self.setMinimumSize(480, 320)  # parts are hidden in a small window, which their minimum sizes would prevent
+        self.setMinimumSize(480, 320)  # less than its parts need together: some are hidden in a small window
         self.setAcceptDrops(True)
         self.actions_: dict[str, QAction] = {}
         self._make_top()

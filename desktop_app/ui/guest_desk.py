@@ -38,7 +38,8 @@ class GuestDesk(QObject):
     def of(self, folder: str, host: Model, tokens: int) -> Model | None:
         """The model in `folder` if it is open and can be compared with `host`; else None, and it starts to open.
 
-        An empty `folder` gives None, and releases the model that was open.
+        If `folder` is the host's own, that is `host`. An empty `folder` gives None, and releases the model that was
+        open.
         """
         own = bool(folder) and Path(folder).absolute() == host.folder.absolute()
         wanted = "" if own else folder

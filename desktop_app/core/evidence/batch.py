@@ -47,7 +47,7 @@ def lens_points(config: Config) -> tuple[str, ...]:
 
 
 def lens_positions(plan: Plan, window: int, length: int) -> list[int]:
-    """The positions of a window that the lens reads: one in LENS_STRIDE, but not 0, drawn from seed and number."""
+    """The positions that the lens reads, one in LENS_STRIDE but neither 0 nor the last, drawn by seed and `window`."""
     places = range(1, length - 1)
     count = min(len(places), max(1, length // LENS_STRIDE))
     return sorted(Random(f"{plan.seed} {window}").sample(places, count))
@@ -251,7 +251,7 @@ def _top(name: str, peaks: Sequence[tuple[Array, Array]], windows: Array, shape:
     values = _stacked([value for value, _ in peaks], shape, np.float32)
     places = _stacked([place for _, place in peaks], shape, np.int32)
     best: list[dict[str, Array]] = []
-    for layer in range(shape[0]):  # layer by layer, because sorting takes several times the memory
+    for layer in range(shape[0]):  # layer by layer: sorting takes several times the memory of the values
         value = values[None, :, layer]
         entries = {
             "value": value,

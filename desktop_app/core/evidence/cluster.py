@@ -1,9 +1,9 @@
 """Computes shards on Dask workers: a cluster of processes on this machine, or one given by a scheduler's address.
 
-Every batch is a task, and so is every merge of two neighbouring tallies; another worker recomputes the results of a
-lost one. If the scheduler itself is lost, the client waits for one at the same address and resubmits all tasks whose
-results it has not received. Nothing is ever spilled to disk. A scheduler must be on this machine's loopback interface,
-or use TLS.
+Every batch is a task, and so is every merge of two neighbouring tallies. What a lost worker had computed is computed
+again by others. If the scheduler itself is lost, the client waits for one at the same address and resubmits all tasks
+whose results it has not received. Nothing is ever spilled to disk. A scheduler must be on this machine's loopback
+interface, or use TLS.
 """
 
 import ipaddress
@@ -167,7 +167,7 @@ class Cluster:
         return level[0]
 
     def _lost(self, reason: BaseException, since: float | None) -> float:
-        """Wait for the scheduler to return, up to _PATIENCE; returns when it was first lost."""
+        """Wait up to _PATIENCE for the scheduler to return; the result is the time at which it was first lost."""
         if self._cluster is not None:
             raise LogitscopeError(
                 f"The cluster on this machine was lost ({type(reason).__name__}); run this again: it continues where "

@@ -1,8 +1,8 @@
 """The findings of a whole scan: the merged tally as means, spreads and lists of passages.
 
-The deciles of a neuron are those of its largest value in each sampled window, without position 0. SAMPLE windows are
-drawn by the seed, or all are used if there are fewer. From each tenth, FROM_EACH passages are stored, evenly spaced by
-rank.
+For a neuron's deciles, sampled windows are sorted by the neuron's largest value in each, without position 0. SAMPLE
+windows are drawn by the seed, or all are used if there are fewer. From each tenth, FROM_EACH passages are stored,
+evenly spaced by rank.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class Passages:
 
 @dataclass(frozen=True, eq=False)
 class HeadFindings:
-    """For every head: means over windows of SCORES, and their standard deviations, [score, layer, head]; NaN if none.
+    """For every head: means of SCORES over windows, and standard deviations, [score, layer, head]; NaN without windows.
 
     `norm` is the mean norm of a result over positions from 1 on, `norm_spread` its standard deviation, and `first_norm`
     the mean at position 0. `distances` [layer, head, bin] are the fractions of attention at each distance.

@@ -17,7 +17,7 @@ SIDES = ("pre", "post")
 _LOWEST, _STEPS = 2 * (127 - 6), 24
 HALF = _STEPS
 BINS = 2 * HALF + 1
-"""The number of bins of a histogram: one for |x| < 1/64 and, on each side, two per doubling, up to 48 and more."""
+"""The number of bins of a histogram: one for |x| < 1/64 and, on each side, two per doubling, the last from 48 on."""
 
 
 def edges() -> Array:

@@ -40,9 +40,9 @@ class EvidenceError(LogitscopeError):
 class Evidence:
     """The contents of an evidence file. `about` holds texts and numbers of the scan; arrays are as in `Findings`.
 
-    The window of a passage is an index here, of arrays with one entry per window: `window_start` and `window_length`
-    say where its ids are in `ids`, `window_number` is its number in the scan, `window_file` the index of its text in
-    `files`.
+    A passage gives its window as an index into four arrays with an entry for each stored window: `window_start` and
+    `window_length` say where the window's ids are in `ids`, `window_number` is its number in the scan, `window_file`
+    the index of its file's name in `files`.
     """
 
     about: Mapping[str, Any]
@@ -82,7 +82,7 @@ class Evidence:
         return tuple(self.arrays["ids"][start : start + int(self.arrays["window_length"][window])].tolist())
 
     def file(self, window: int) -> str:
-        """The name of the text that contains a window."""
+        """The name of the file that contains a window's text."""
         return str(self.about["files"][int(self.arrays["window_file"][window])])
 
 

@@ -2,7 +2,8 @@
 
 In its folder, the manifest `scan.json` says what is scanned and how far the scan has come; `unfinished/` has the
 windows and the tally of all shards so far, and is removed once the tables are written. A shard is done once its tally
-is in `unfinished/tally.npz`, which is replaced atomically, so that an interruption never loses or repeats a shard.
+is in `unfinished/tally.npz`, which is replaced atomically, so that no interruption leaves a shard out or counts it
+twice.
 """
 
 import json
@@ -333,7 +334,7 @@ class Needs:
 
 
 def needs(scan: Scan, tally: int) -> Needs:
-    """What a scan needs, given the bytes of one batch's tally. Mapped weights are in memory once per machine."""
+    """What a scan needs, given the bytes of one batch's tally, without the weights: workers of a machine share them."""
     config, length = scan.checkpoint.config, scan.request.length
     neurons, heads = config.n_layer * config.d_mlp, config.n_layer * config.n_head
     sample = 2 * neurons * 8 * len(scan.job.plan.sample)

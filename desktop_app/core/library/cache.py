@@ -40,7 +40,7 @@ def repository_folder(repository: str) -> Path:
 
 
 def repository_of(storage: Path) -> str | None:
-    """The repository, owner/name, that the cache keeps in this folder; None if its name is not one of the cache's."""
+    """The repository, owner/name, that the cache keeps in this folder; None if the folder is not named models--…."""
     name = storage.name.removeprefix("models--")
     return None if name == storage.name else name.replace("--", "/")
 
@@ -84,7 +84,7 @@ def cached_models() -> Iterator[Cached]:
 
 
 def strange_ref() -> Path | None:
-    """The first file among the refs of any repository in the cache that is too long for a commit, or not a file.
+    """The first entry among the refs of any repository in the cache that is not a file, or too long for a commit hash.
 
     A program that reads every ref whole would run out of memory, or wait forever.
     """
@@ -158,7 +158,7 @@ def _refs(storage: Path) -> dict[str, str]:
 
 
 def _start_of(path: Path) -> str:
-    """The start of a file as text: all of a commit hash, and of anything longer enough to be rejected."""
+    """The first bytes of a file as text: a commit hash whole; of a longer file, so many that it cannot pass as one."""
     with path.open("rb") as file:
         return file.read(_REF_LIMIT).decode("ascii", "replace")
 

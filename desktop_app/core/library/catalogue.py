@@ -61,7 +61,7 @@ def hub_entry(name: str) -> HubEntry | None:
 
 
 def title_of(folder: Path) -> str | None:
-    """The display name of the bundled model or training snapshot of one in `folder`; None for other folders."""
+    """The display name of the bundled model, or of the snapshot of its training, in `folder`; None if neither is."""
     titles = {entry.folder: entry.title for entry in bundled_entries()}
     for name, place in bundled_models().items():
         if place == folder or (name == folder.name and place.resolve() == folder.resolve()):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"(best )?(.+?)(?: of token (\d+)| of tokens (\d+) to (\d+)| (L\d+H\d+))?")
 CHANGE = "in-context score"
-"""The quantity that is the loss late in the texts minus the loss early in them."""
+"""The name of the quantity "loss late in the texts minus loss early in them"."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Column:
     """One column: its `name` in the file, and the `quantity` that was measured.
 
     `token` is the position at which it was measured, or `span` the first and the last position over which the mean was
-    taken; `head` is the head, as L1H0. `best` says that it is the largest number of all heads.
+    taken; `head` is the head, as L1H0. `best` says that it is the largest value over all heads.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Column:
 
     @property
     def is_loss(self) -> bool:
-        """Whether it is a loss, of whatever kind."""
+        """Whether the name says that it is a loss."""
         return "loss" in self.name
 
 
 def read_column(name: str) -> Column:
-    """The column with this name; a name of another form is a quantity as a whole."""
+    """The column with this name. A name in none of these forms is taken whole as the quantity."""
     match = _NAME.fullmatch(name)
     if match is None:
         return Column(name, name)

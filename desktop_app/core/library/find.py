@@ -117,7 +117,7 @@ def referred(reference: str) -> str:
 
 
 def is_here(reference: str) -> bool:
-    """Whether a session's model, as returned by `referred`, is a folder here; independent of the current directory."""
+    """Whether a session's model, as returned by `referred`, is an absolute path to a folder on this machine."""
     path = Path(reference)
     try:
         return path.is_absolute() and path.is_dir()

@@ -14,7 +14,7 @@ PROGRAM = 200_000_000
 
 
 _READ = 0.15
-"""The share of the weights in memory during a pass over a long text, whose pages are dropped soon after being read."""
+"""The share of the weights that is in memory at once in a pass over a long text: pages are dropped soon after use."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def evidence_of(scene: Scene) -> Evidence | None:
 
 
 def unit_of(scene: Scene) -> tuple[int, int]:
-    """Block and index of the shown neuron or head; for neurons, the most active one unless one was chosen."""
+    """Block and index of the shown neuron or head; for neurons, the most active one unless one was typed or chosen."""
     if of_heads(scene):
         return scene.layer, scene.head
     named = typed(scene)[1]

@@ -153,7 +153,7 @@ def _cell(
 ) -> str:
     paint = f"<a:solidFill>{plain_colour(fill)}</a:solidFill>" if fill else "<a:noFill/>"
     turned = ' vert="vert270"' if upright else ""
-    # A margin on the side where a label ends, but none above and below, so that the row is as high as measured.
+    # A margin only between a label and its row or column of cells, so that the row is as high as measured.
     sides = f'marL="0" marR="{3 * EMU if align == "r" else 0}" marT="0" marB="{3 * EMU if upright else 0}"'
     # Lines of a fixed height, whatever the font, because programs make a row higher if its text does not fit.
     height = f'<a:lnSpc><a:spcPts val="{round(size * 115)}"/></a:lnSpc>'
