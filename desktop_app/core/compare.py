@@ -232,7 +232,7 @@ def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
 
 
 _ROUNDING = 1e-5
-"""The same number of two passes can differ by this share of the scale on which it is shown."""
+"""Rounding alone can make a number of two passes differ by up to this fraction of the scale on which it is shown."""
 
 
 def _levels(differences: Sequence[Array], shown: Levels) -> Levels:

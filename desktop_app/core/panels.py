@@ -163,7 +163,7 @@ class Strip:
 class StripsPanel(Panel):
     """Vectors drawn one below the other with their cells aligned.
 
-    Each is wrapped into rows of `wrap` cells. A gap after every `groups` cells separates heads. `peers` are strips of
+    Each is wrapped into rows of `wrap` cells. A gap after every `group` cells separates heads. `peers` are strips of
     other panels, or of other moments of an animation, that have to align with these: all of them reserve the same width
     for labels.
     """
@@ -553,7 +553,7 @@ class Box:
 class View:
     """What the centre of the window shows for one step: a headline, one or two sentences, and panels.
 
-    `badge` is shown with every view that is not of the model's unedited pass over the text, and says what it is of.
+    `badge` says which passes a view shows, if not only the model's unedited pass over the text; else it is "".
     """
 
     title: str

@@ -55,8 +55,9 @@ def starting_workers() -> Iterator[None]:
 def results_of(futures: list[Future[_T]]) -> list[_T]:
     """The results of `futures`, which is emptied; waits for them, and raises what the first that failed raised.
 
-    A caller that still held the future would be held by it in turn: an exception holds its traceback, the traceback the
-    caller's variables. These, a whole model among them, would stay until Python next searches for cycles.
+    If the caller kept a failed future, there would be a reference cycle: the future holds its exception, whose
+    traceback holds the caller's variables. These, a whole model among them, would stay in memory until the next garbage
+    collection.
     """
     found = []
     futures.reverse()

@@ -1,6 +1,6 @@
 """Products: analyses computed in addition to a pass for the views that need them, and a cache of their results.
 
-A view names what it needs (`Want`) and shows what is there; the window computes the rest in a worker thread, and then
+A view names what it needs (`Want`) and shows what has been computed; the window computes the rest in a thread, and then
 shows the view again. The key of a result includes the pass from which it was computed, so that it never appears with
 another pass.
 """
@@ -52,7 +52,7 @@ def compute(
 ) -> Made:
     """Compute the result of one request.
 
-    Raises ModelError for passes of another model, Cancelled on a stop, and whatever the product raises.
+    Raises ModelError for passes of another model, Cancelled on a stop, and the product's own errors.
     """
     if not are_of(passes, model):
         raise ModelError(f"This pass was not computed by {model.name}; wait until that model has run the text.")

@@ -80,7 +80,10 @@ class EditInputs:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed edit. Its numbers are `times` those of `source` with arguments `of` or, without a source, in `edit`."""
+    """A parsed edit. Its numbers are `times` those of `source`, after whose name `of` stands in brackets.
+
+    Without a source, its numbers are in `edit`.
+    """
 
     text: str
     edit: Edit

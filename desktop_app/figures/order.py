@@ -35,7 +35,7 @@ _COUNTED = {"unfold": "block"}
 
 @dataclass(frozen=True)
 class Order:
-    """What the user requested. The prompt is `state`'s, `ids` or `trace`; `head` None is head 0, or a whole weight."""
+    """What the user requested. The prompt is `state`'s, `ids` or `trace`. `head` None: head 0, or a whole weight."""
 
     out: Path
     step: str | None = None

@@ -424,7 +424,7 @@ def _extremes(arrays: Sequence[Array]) -> tuple[float, float]:
 
 
 def _apart_from(value: float) -> float:
-    """How far an axis reaches beyond its only value: 1, or as much as makes another number of it."""
+    """How far an axis extends to either side of its only value: 1, or a millionth of a value above a million."""
     return max(1.0, 1e-6 * abs(value))
 
 

@@ -137,7 +137,7 @@ def _step(name: str, layer: int | None, config: Config) -> Step:
         near = get_close_matches(name, _NAMED, 1, 0.7)
         raise ExportError(f"There is no step {name[:80]!r}; did you mean {near[0]}?") if near else reason from reason
     if None not in (layer, step.layer) and step.layer != layer:
-        raise ExportError(f"{name} is in block {step.layer}, not in  block {layer}; leave --layer out.")
+        raise ExportError(f"{name} is in block {step.layer}, not in block {layer}; leave --layer out.")
     return step
 
 

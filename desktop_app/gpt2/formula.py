@@ -30,8 +30,8 @@ TOKEN = "t"
 class Columns:
     """An axis along which heads lie side by side: d_head columns of head 0, d_head columns of head 1, and so on.
 
-    In W_QKV and b_QKV such columns are there three times; `part` is 0 for the queries', 1 for the keys', 2 for the
-    values'. Elsewhere it is 0.
+    W_QKV and b_QKV have three such sets of columns; `part` is 0 for the queries', 1 for the keys', 2 for the values'.
+    Elsewhere it is 0.
     """
 
     part: int = 0

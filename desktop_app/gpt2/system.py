@@ -118,7 +118,7 @@ def _gnome_stands_still() -> bool:
 def closing_signals() -> tuple[signal.Signals, ...]:
     """The signals that ask a program to end: SIGINT (Ctrl+C), SIGTERM, and the closing of its terminal.
 
-    A signal that is ignored (as under nohup) is left out, because whoever started the program wants it ignored.
+    A signal that is ignored from the start (as under nohup) is left out, so that it stays ignored.
     """
     if sys.platform == "win32":
         third = signal.SIGBREAK

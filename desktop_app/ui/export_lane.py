@@ -37,7 +37,7 @@ class ExportLane(Lane):
             end_workers(pool, now=True)
 
     def _begin(self, made: Job, wanted: list[Options], data: tuple[str, ...], stop: Stop) -> list[Future[bytes]]:
-        """Have the worker draw. A broken pool holds its tasks, so whoever waits for them must not hold the pool."""
+        """Start drawing in the worker. The caller waits without holding the pool, because a broken one holds its tasks."""
         with self._lock:
             stop.check()
             try:

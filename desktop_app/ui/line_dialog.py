@@ -54,7 +54,7 @@ class LineDialog(QDialog):
         return label
 
     def _fit(self) -> None:
-        """As high as the words need at this width."""
+        """Make the dialog as high as its words need at this width."""
         self.ensurePolished()
         self.resize(_WIDTH, self._column.totalHeightForWidth(_WIDTH))
 

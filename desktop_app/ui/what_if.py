@@ -172,7 +172,7 @@ class WhatIf(QObject):
         self._ask(Target("", (Place(""),)), action, action.title, usual)
 
     def _say(self, reason: str) -> None:
-        """Say why something that no dialog asked for was refused, if it was."""
+        """Show the reason why an edit was refused, unless it is empty; dialogs show their own."""
         if reason:
             self.said.emit(reason)
 

@@ -221,7 +221,7 @@ def shares_of(trace: Trace, tensor: str, row: int, parts: Mapping[str, Array]) -
 
 
 def not_normalized(size: float, lost: Array) -> Array:
-    """What is divided by its sum to give the importances, from |f| and every |f - y_k|: above 0, though f be 0."""
+    """The importances before they are divided by their sum, from |f| and every |f - y_k|; positive even if f is 0."""
     return np.maximum(size - lost, max(_EPS * size, 1e-300))
 
 
@@ -241,7 +241,7 @@ def _through(trace: Trace, tensor: str, row: int) -> tuple[Array | float, Array 
 
 
 def _with_edit(parts: dict[str, Array], put: Array | float) -> dict[str, Array]:
-    """The parts, and one part more if edits add something."""
+    """The parts, and one more part if edits add something."""
     return parts | {EDIT: np.asarray(put)} if np.any(put) else parts
 
 

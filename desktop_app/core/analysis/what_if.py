@@ -187,7 +187,7 @@ _lock = threading.Lock()
 
 
 def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None = None) -> Mapping[str, Array]:
-    """The mean over every position of the texts of each editable tensor but `attn.scaled`, with a position axis of 1.
+    """Each editable tensor but `attn.scaled`, averaged over all positions of the texts; its position axis has length 1.
 
     Cached with the checkpoint. Raises ModelError if there is no text, Cancelled on a stop.
     """

@@ -74,7 +74,7 @@ class Training:
         return tuple(snapshot.step for snapshot in self.snapshots)
 
     def at(self, folder: Path) -> int | None:
-        """The index of the snapshot in `folder`, or of the last if its weights are there, as in a finished model's.
+        """The index of the snapshot in `folder`; that of the last one if `folder` has its weights, as a finished model.
 
         None for any other model, such as one that was trained further or averaged.
         """
@@ -121,7 +121,7 @@ def _same_weights(one: Path, other: Path) -> bool:
 
 
 def _tensors_in(data: bytes) -> bytes:
-    """The content of a safetensors file after its header, whose notes may differ: 8 bytes say how long that is."""
+    """A safetensors file without its header, whose notes may differ; the first 8 bytes give the header's length."""
     return data[8 + int.from_bytes(data[:8], "little") :]
 
 

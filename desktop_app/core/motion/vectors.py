@@ -48,7 +48,7 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
     ) -> Beat:
         """The beat that changes the vector from `before` to `after`; `spread` marks the scale in its second half.
 
-        The cells of gain and bias are empty in the beats that do not use them; one that `scales` does.
+        The cells of gain and bias are empty, except in a beat that `scales`, which uses them.
         """
         means, span = (float(before.mean()), float(after.mean())), np.concatenate([before, after])
 

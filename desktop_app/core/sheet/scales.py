@@ -46,9 +46,9 @@ def is_diverging(name: str) -> bool:
 
 
 def is_centred(name: str) -> bool:
-    """Whether a tensor's numbers are coloured less the mean of their row.
+    """Whether the mean of its row is subtracted from a tensor's number before it is coloured.
 
-    So are logits: GPT-2's are around -100, but adding a number to every logit of a position changes nothing.
+    It is for logits: GPT-2's are around -100, and adding a number to every logit of a position changes no probability.
     """
     return name == "logits"
 

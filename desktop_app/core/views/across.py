@@ -1,4 +1,4 @@
-"""What a head reads that an edit (`=across`) makes read the other prompt: its own queries on that prompt's keys.
+"""Attention across prompts: an edit (`=across`) makes a head's own queries read the other prompt's keys and values.
 
 Its cells are `blocks.L.attn.across[head, query, key]`, with the other prompt's keys. They are no tensor of the pass,
 whose own pattern stays as it is; the edit puts the values of the other prompt, weighted by them, into `attn.z`.
@@ -38,12 +38,12 @@ _WRITTEN = 16  # tokens up to which every weight is written in its cell
 
 
 def is_of(cell: Cell) -> bool:
-    """Whether a cell is one of these."""
+    """Whether a cell is a weight on the other prompt."""
     return cell.name.endswith(_END) and bool(cell.index)
 
 
 def weights(scene: Scene, layer: int, n: int) -> Array | None:
-    """The weights of head `n` of a block on the other prompt, [query, key]; None if no edit makes it read that."""
+    """The weights of head `n` of a block on the other prompt, [query, key]; None if no edit makes it read that text."""
     other = scene.passes.other
     edits = [e for e in scene.trace.run.edits if e.site == f"blocks.{layer}.attn.z" and e.source == ACROSS]
     spans = [edit.where[0] for edit in edits]

@@ -157,7 +157,7 @@ def _number_size(piece: Chart, rows: int) -> float:
 
 
 def _places(panel: BarsPanel) -> list[int]:
-    """The index of each bar among the chart's categories, of which separator lines are some, too."""
+    """The index of each bar among the chart's categories, which include the separator lines."""
     return [n + sum(cut.place <= n for cut in panel.cuts) for n in range(len(panel.bars))]
 
 
