@@ -37,7 +37,7 @@ class ExportLane(Lane):
             end_workers(pool, now=True)
 
     def _begin(self, made: Job, wanted: list[Options], data: tuple[str, ...], stop: Stop) -> list[Future[bytes]]:
-        """Start drawing in the worker. The caller waits without holding the pool, because a broken one holds its tasks."""
+        """Start drawing in the worker. A caller must wait without holding the pool: a broken one holds its tasks."""
         with self._lock:
             stop.check()
             try:
