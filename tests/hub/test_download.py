@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from functools import partial
@@ -277,6 +278,30 @@ def test_a_listing_that_comes_byte_by_byte_is_given_up_as_a_whole(hub, monkeypat
     with pytest.raises(ModelError, match="does not answer"):
         fetch()
     assert len(hub.asked("/revision/main")) == client.MOST_TRIES
+
+
+def header_by_byte(handler, _path):
+    """Begin headers, and never end them."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    for _ in range(1000):
+        handler.wfile.write(b"x")
+        time.sleep(0.02)
+    raise server.Fault
+
+
+@pytest.mark.parametrize("ends", ["/revision/main", "config.json", WEIGHTS])
+def test_headers_that_come_byte_by_byte_are_given_up(hub, tiny, monkeypatch, ends):
+    """The timeout between two reads would never end them, and there is no response yet whose bytes could be counted."""
+    monkeypatch.setattr(client, "_HEADERS_SECONDS", 1.0)
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.0)
+    role = "storage" if ends == WEIGHTS else "hub"
+    hub.fault(ends, *[header_by_byte] * client.MOST_TRIES, role=role)
+    with pytest.raises(ModelError, match="does not answer"):
+        fetch()
+    assert len(hub.asked(ends, role)) == client.MOST_TRIES
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    monkeypatch.setattr(client, "_HEADERS_SECONDS", 60.0)
+    assert contents(fetch()) == contents(tiny)
 
 
 def test_an_error_without_end_is_given_up(hub):

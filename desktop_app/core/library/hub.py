@@ -25,7 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status, validate_repo_id
 
 from desktop_app import __version__
-from desktop_app.core.library.bounded import Pace, read_bounded
+from desktop_app.core.library.bounded import HeadersTimer, Pace, read_bounded
 from desktop_app.core.library.cache import hub_cache, missing_files, repository_folder
 from desktop_app.core.library.hub_errors import disk_full, explained, is_passing, retry_after, waits_for
 from desktop_app.core.library.progress import Meter, Progress, in_time
@@ -58,6 +58,7 @@ _CHUNK = 1 << 20
 _LISTING_TIMEOUT = 20.0
 _LISTING_LIMIT, _LISTING_SECONDS = 16 << 20, 60.0
 _ERROR_LIMIT, _ERROR_SECONDS = 1 << 16, 10.0
+_HEADERS_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -329,8 +330,14 @@ def _answer(
     """The hub's response, streamed and uncompressed, so it cannot expand beyond the bytes sent. Raises on an error."""
     asked = build_hf_headers(library_name="logitscope", library_version=__version__, headers=headers)
     asked["Accept-Encoding"] = "identity"  # so that the bytes counted are the bytes stored
+    asked["Connection"] = "close"
+    timer = HeadersTimer(_HEADERS_SECONDS)
     # Redirects are followed, without the token if they leave the hub.
-    with get_session().stream("GET", url, headers=asked, params=params, timeout=httpx2.Timeout(timeout)) as response:
+    answer = get_session().stream(
+        "GET", url, headers=asked, params=params, timeout=httpx2.Timeout(timeout), extensions=timer.extensions
+    )
+    with timer.running(), answer as response:
+        timer.arrived()
         if response.is_error:
             # huggingface_hub reads the body of an error to its end, so it is given a bounded one.
             text = read_bounded(response, _ERROR_LIMIT, _ERROR_SECONDS, "An error of the hub")
