@@ -189,16 +189,11 @@ def targets_of_step(config: Config, step: Step, n: int, *, whole_block: bool = F
             Target(Phrase("attention of block {1}", layer), (Place(f"blocks.{layer}.attn_out"),), ROW),
         )
     if step.spec.op.startswith("mlp"):
-        return mlp(layer), Target(
-            Phrase("{1} of block {2}", "mlp_out", layer), (Place(f"blocks.{layer}.mlp_out"),), ROW
-        )
+        return mlp(layer), _rows("mlp_out", layer)
     if step.spec.op in ("resid_mid", "ln2"):
         return (_rows("resid_mid", layer),)
     if step.spec.op in ("attn_out", "concat"):
-        return (
-            _rows("attn_out", layer),
-            head(layer, n),
-        )
+        return _rows("attn_out", layer), head(layer, n)
     if step.spec.op == "ln1":
         return (_rows("resid_pre", layer),)
     if step.spec.op == "resid_post" and layer + 1 < config.n_layer:

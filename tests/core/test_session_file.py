@@ -410,3 +410,37 @@ def test_a_session_s_model_that_is_not_here_is_a_sentence(gone, tmp_path, monkey
     assert state.model == gone
     with pytest.raises(ModelError, match="is not here"):
         require_here(state.model)
+
+
+FIRST_FORM = {
+    "text": "Hello, you\n \u00fc",
+    "appended": [3, 5],
+    "start": True,
+    "model": "models/bundled",
+    "int8": True,
+    "step": "blocks.1.attn.pattern",
+    "layer": 1,
+    "head": 2,
+    "token": 4,
+    "position": 3,
+    "sampling": {"temperature": 0.5, "top_k": 7, "top_p": 0.25, "greedy": True, "seed": 9},
+    "draws": 6,
+    "pinned": [1, 2],
+    "view": {
+        "pattern_scale": "log",
+        "limits": "layer",
+        "skip_first": True,
+        "keys_down": True,
+        "sort_neurons": True,
+    },
+}
+"""All fields that sessions had before there were workspaces, as such a version wrote them."""
+
+
+def test_a_session_from_before_workspaces_opens_with_all_that_it_says():
+    state = from_json(json.dumps({"logitscope": 1, "state": FIRST_FORM}).encode("ascii"), "it")
+    nested = ("sampling", "view")
+    said = {name: tuple(v) if isinstance(v, list) else v for name, v in FIRST_FORM.items() if name not in nested}
+    assert state == replace(
+        State(), sampling=Sampling(**FIRST_FORM["sampling"]), view=ViewOptions(**FIRST_FORM["view"]), **said
+    )
