@@ -32,16 +32,17 @@ from desktop_app.figures import (
     paint_graph,
     paint_heat,
     paint_sheet,
+    paint_strips,
     paint_text,
+    paint_thumbnails,
     paint_waterfall,
     panel_phrases,
     panel_words,
     tables,
 )
 from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.paint_common import Extent
 from desktop_app.figures.tables import Table
-
-Extent = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ KINDS: dict[type[Panel], PanelKind] = {
         panel_phrases.text_phrases,
     ),
     StripsPanel: PanelKind(
-        paint_heat.strips_extent,
-        paint_heat.paint_strips,
+        paint_strips.strips_extent,
+        paint_strips.paint_strips,
         240,
         tables.strips_table,
         panel_words.strips_words,
@@ -117,8 +118,8 @@ KINDS: dict[type[Panel], PanelKind] = {
         lambda panel, wanted: wanted if panel.small else 1.8 * wanted,
     ),
     MultiplesPanel: PanelKind(
-        paint_heat.multiples_extent,
-        paint_heat.paint_multiples,
+        paint_thumbnails.multiples_extent,
+        paint_thumbnails.paint_multiples,
         150,
         tables.multiples_table,
         panel_words.multiples_words,
@@ -126,8 +127,8 @@ KINDS: dict[type[Panel], PanelKind] = {
         lambda _panel, wanted: 3 * wanted,
     ),
     AtlasPanel: PanelKind(
-        paint_heat.atlas_extent,
-        paint_heat.paint_atlas,
+        paint_thumbnails.atlas_extent,
+        paint_thumbnails.paint_atlas,
         200,
         tables.atlas_table,
         panel_words.atlas_words,

@@ -9,8 +9,9 @@ from desktop_app.core.panels import (
     GridPanel,
     View,
 )
-from desktop_app.figures.kinds import KINDS, Extent
+from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.paint_common import Extent
 from desktop_app.gpt2.overflow import without_warnings
 
 _SMALL_GRID, _GRID_BESIDE = 60.0, 150.0

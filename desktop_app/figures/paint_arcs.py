@@ -9,11 +9,10 @@ from desktop_app.core.intents import Select
 from desktop_app.core.levels import percent
 from desktop_app.core.panels import ArcsPanel, Source
 from desktop_app.figures.marks import Array, Dots, Page, Pick, Rect
-from desktop_app.figures.paint_common import heading, heading_height
+from desktop_app.figures.paint_common import Extent, heading, heading_height
 from desktop_app.figures.theme import mix
 from desktop_app.gpt2.phrase import Phrase
 
-Extent = tuple[float, float]
 _Arc = Callable[[int, int], tuple[Array, Array]]
 _Top = Callable[[int, int], tuple[float, float]]
 _SIZES = (30.0, 26.0, 22.0, 19.0, 16.0, 14.0)  # type sizes of words side by side; the largest that fits is used

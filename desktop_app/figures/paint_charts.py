@@ -6,10 +6,9 @@ import numpy as np
 
 from desktop_app.core.panels import Bar, BarsPanel, RulerPanel, Source
 from desktop_app.figures.marks import Page, Pick, Rect
-from desktop_app.figures.paint_common import LEGEND, ROW, clauses_in, heading, heading_height, map_height
+from desktop_app.figures.paint_common import LEGEND, ROW, Extent, clauses_in, heading, heading_height, map_height
 from desktop_app.figures.theme import mix
 
-Extent = tuple[float, float]
 _CUT = 18.0
 _LABELS = 0.62  # the share of the width that labels may take, if the bars still have some
 _SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never shortened in favour of a remark

@@ -6,10 +6,9 @@ import numpy as np
 
 from desktop_app.core.panels import CloudPanel
 from desktop_app.figures.marks import Array, Dots, Movable, Page, Rect, Strands, Words
-from desktop_app.figures.paint_common import heading, heading_height
+from desktop_app.figures.paint_common import Extent, heading, heading_height
 from desktop_app.figures.theme import mix
 
-Extent = tuple[float, float]
 # Lengths in design units: heights of the plane, of the legend and of an axis name; space between frame and points.
 _MIN_HEIGHT, _WANTED_HEIGHT = 220.0, 340.0
 _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0

@@ -12,6 +12,9 @@ from desktop_app.figures.pool import pixels, pool, pooled_words
 from desktop_app.figures.theme import mix
 from desktop_app.gpt2.phrase import Count, Phrase, joined
 
+Extent = tuple[float, float]
+"""Minimum and preferred height, in design units."""
+
 HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0

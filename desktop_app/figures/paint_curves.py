@@ -9,11 +9,10 @@ import numpy as np
 from desktop_app.core.levels import diverging, number, short
 from desktop_app.core.panels import CurvePanel, Hue
 from desktop_app.figures.marks import Array, Dots, Page, Pick, Rect, Strands
-from desktop_app.figures.paint_common import heading, heading_height
+from desktop_app.figures.paint_common import Extent, heading, heading_height
 from desktop_app.figures.theme import mix
 from desktop_app.gpt2.phrase import Count, Phrase
 
-Extent = tuple[float, float]
 _NAMES = 18.0  # height of a line of words above the axes
 _LISTED = 6
 # width in front of a name of the legend, with the gap after it; and the space between names

@@ -7,10 +7,9 @@ import numpy as np
 
 from desktop_app.core.panels import GraphPanel
 from desktop_app.figures.marks import Array, Dots, Page, Rect, Strands
-from desktop_app.figures.paint_common import heading, heading_height, label_words, labels_width
+from desktop_app.figures.paint_common import Extent, heading, heading_height, label_words, labels_width
 from desktop_app.figures.theme import mix
 
-Extent = tuple[float, float]
 _LEVEL = 13.0
 _MOST_LABEL = 110.0
 _LEGEND = 28.0

@@ -10,9 +10,8 @@ import numpy as np
 from desktop_app.core.intents import Select
 from desktop_app.core.panels import Chip, Line, ProsePanel, ShadedPanel, Source, TextPanel, TokensPanel
 from desktop_app.figures.marks import Page, Pick, Rect
-from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
+from desktop_app.figures.paint_common import LEGEND, Extent, heading, heading_height, legend
 
-Extent = tuple[float, float]
 _MANY = 160  # up to this many tokens, chips have a second line
 _LINE, _MORE, _UNDER, _PROSE_LINE = 24.0, 19.0, 17.0, 28.0
 _LONG, _COLUMN_GAP = 12, 28.0  # the number of lines from which a list is set in columns, and the gap between columns

@@ -5,11 +5,10 @@ import numpy as np
 from desktop_app.core.levels import short
 from desktop_app.core.panels import Rise, WaterfallPanel
 from desktop_app.figures.marks import Page, Rect
-from desktop_app.figures.paint_common import ROW, heading, heading_height
+from desktop_app.figures.paint_common import ROW, Extent, heading, heading_height
 from desktop_app.figures.paint_curves import ticks
 from desktop_app.gpt2.phrase import Phrase
 
-Extent = tuple[float, float]
 _LEAST_ROW, _MOST_ROW = 18.5, 30.0
 _AXIS = 34.0
 _INDENT = 16.0
