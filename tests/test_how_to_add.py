@@ -299,7 +299,7 @@ def test_a_kind_of_panel_is_a_dataclass_a_row_and_its_module(copy):
     kinds = copy / "desktop_app/figures/kinds.py"
     insert(
         kinds,
-        "Extent = tuple",
+        "@dataclass(frozen=True)\nclass PanelKind",
         "\nfrom desktop_app.core.panels import LampPanel\nfrom desktop_app.figures import paint_lamp as lamp\n",
     )
     insert(
