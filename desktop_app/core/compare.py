@@ -146,8 +146,16 @@ def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
 
 
 def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str]) -> View:
-    """The main pictures of views side by side, on one colour scale except for the last one, which is a difference."""
+    """The main pictures of views side by side, on one colour scale except for the last one, which is a difference.
+
+    The main picture is that of the difference, where panels that cannot be subtracted have no cells; the others show
+    the same panel.
+    """
     panels = [main_panel(view, tensors) for view in views]
+    every = [list(panels_of(view.content)) for view in views]
+    at = next(n for n, panel in enumerate(every[-1]) if panel is panels[-1])
+    if all([type(p) for p in own] == [type(p) for p in every[-1]] for own in every):
+        panels = [own[at] for own in every]
     levels = [p.levels for p in panels[:-1] if isinstance(p, COLOURED)]
     if len(levels) == len(panels) - 1:
         common = replace(levels[0], low=min(x.low for x in levels), high=max(x.high for x in levels))

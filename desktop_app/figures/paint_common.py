@@ -19,6 +19,7 @@ HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0
 _LEAST_BAR = 24.0
+_LEAST_LETTERS = 5  # words in cells are left out if most would keep fewer
 _SMALLEST = 0.65  # the smallest type size of text in a cell, as a fraction of the usual size
 _MARK = 13.0  # width of the sample cell that precedes the number of cells beyond the limits
 _HIGHEST_ROW = 64.0
@@ -217,12 +218,21 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page, shades: 
 
 
 def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """Write words over the cells, each shortened to its cell's width; none if cells are too small for three letters."""
+    """Write words over the cells, each shortened to its cell's width.
+
+    None are written if cells are too small for three letters, or if most words would be left with fewer than five.
+    """
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     size = min(12.0, 0.72 * h / page.scale)
     if size < max(8, page.least) or w < page.u(26):
         return
+    smallest = max(8.0, page.least, _SMALLEST * size)
+    if w - page.u(4) < _LEAST_LETTERS * page.width("n", size=size, mono=True):
+        whole = (w - page.u(4)) / page.width("n", size=smallest, mono=True)
+        lengths = [len(text) for line in texts for text in line]
+        if sum(length > whole for length in lengths) > len(lengths) / 2:
+            return
     table = page.theme.table(levels.diverging)
     fractions = np.nan_to_num(levels.fraction(values))
     for r, line in enumerate(texts):
@@ -231,7 +241,7 @@ def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels
             x, y, room = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, w - page.u(4)
             # A text that is slightly too long is made smaller before it is shortened.
             own = size * min(1.0, room / max(page.width(text, size=size, mono=True), 1e-6))
-            own = own if own >= max(8.0, page.least, _SMALLEST * size) else size
+            own = own if own >= smallest else size
             page.words(x, y, text, size=own, on=ground, mono=True, align="center", room=room + 0.01)
 
 

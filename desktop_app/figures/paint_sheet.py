@@ -404,6 +404,8 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
     if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
         return  # the step fills the view, so it needs no label
     words = page.say(Phrase("you are here: {1}", panel.place))
+    if page.width(words, size=12, bold=True) + page.u(28) > shot.rect.w:  # one of several sheets side by side
+        words = page.say(panel.place)
     card = sheet.card_of(panel.here[0])
     # Beside the first and last pictures, which are in no block, there is room.
     near = (around,) if card.layer is not None else (around, shot.place(card.box))

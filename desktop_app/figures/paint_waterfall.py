@@ -28,8 +28,10 @@ def paint_waterfall(panel: WaterfallPanel, rect: Rect, page: Page) -> None:
     rises, theme = panel.rises, page.theme
     if not rises:
         return
-    left = min(0.34 * body.w, max(_label_width(rise, page) for rise in rises))
     text = max(page.width(rise.text, size=12, bold=rise.marked or rise.total) for rise in rises)
+    # In a narrow panel labels need the space more than bars and remarks.
+    most = max(0.34 * body.w, min(0.5 * body.w, body.w - text - page.u(_LEAST_TRACK + 14)))
+    left = min(most, max(_label_width(rise, page) for rise in rises))
     remark = max(page.width(rise.remark, size=11) for rise in rises)
     remark = min(remark, max(0.0, body.w - left - text - page.u(_LEAST_TRACK + 24)), 0.4 * body.w)
     if remark < page.u(40):

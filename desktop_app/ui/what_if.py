@@ -235,7 +235,7 @@ class WhatIf(QObject):
         except LogitscopeError as reason:
             self.said.emit(str(reason))
             return
-        self._say(self._add(text))
+        self.said.emit(self._add(text))  # "" removes the sentence that says what to do with a copied cell
 
     # Menus
 

@@ -28,11 +28,13 @@ from desktop_app.core.steps import wants_of as wants_of_view
 from desktop_app.core.targets import targets_at
 from desktop_app.core.views import across
 from desktop_app.core.workspaces import WORKSPACES
-from desktop_app.figures import language
+from desktop_app.figures import fonts, language
 from desktop_app.figures.data import data_csv
 from desktop_app.figures.export import Options, in_language, job_of, lay_out, make_job
 from desktop_app.figures.language import Translator
-from desktop_app.figures.marks import Words
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Page, Words
+from desktop_app.figures.theme import LIGHT
 from desktop_app.gpt2.errors import ModelError
 from tests.figures.test_language import OTHERS
 from tests.scenes import CONFIG, open_tiny, shown_steps
@@ -367,3 +369,23 @@ def test_a_difference_of_a_workspace_s_numbers_names_both_and_not_one_as_the_dif
     assert readout_of(scene, cell).value == f"{after} less {before}"
     lines = next(p.lines for p in panels_of(view_of(scene, cell).content) if isinstance(p, TextPanel))
     assert [line.text for line in lines] == [after, before, f"{after} less {before}"]
+
+
+@pytest.mark.parametrize("compare", ["both", "pair"])
+def test_three_pictures_side_by_side_are_of_the_same_kind_at_every_step(model, compare):
+    scene = moment(model, compare)
+    for step in shown_steps(model.config, 2):
+        kinds = [type(panel) for panel in panels_of(build_view(scene, step).content)]
+        assert len(kinds) == 3
+        assert len(set(kinds)) == 1, step.key
+
+
+def test_pictures_side_by_side_have_whole_labels_and_no_stumps_of_words(model):
+    def said(name):
+        page = Page(LIGHT, fonts.width)
+        place_view(view(model, name, "pair", edits=())[1], 900, 900, page)
+        return [mark.text for mark in page.marks if isinstance(mark, Words)]
+
+    assert said("why").count("token embedding") == 3
+    assert said("why").count("sum of the parts") == 3
+    assert not [words for words in said("lens") if words.endswith("…") and len(words) < 5]

@@ -308,10 +308,12 @@ def test_a_row_is_taken_up_and_put_by_keys(desk):
     desk.c.open_path((Cell(f"other:{name}", (13, 0)),))
     desk.settle()
     desk.window.do("edit_take")
+    assert "Copied" in desk.notice()
     desk.c.open_path((Cell(name, (9, 0)),))
     desk.settle()
     desk.window.do("edit_put")
     desk.settle()
+    assert not desk.notice()
     assert edits(desk) == [f"{name}[9]=other[13]"]
 
 
