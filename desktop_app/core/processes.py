@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from desktop_app.core import crashes, logs
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.system import give_way, interrupts_blocked
+from desktop_app.gpt2.system import give_way, interrupts_blocked, most_workers
 
 log = logging.getLogger(__name__)
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -22,14 +22,17 @@ _T = TypeVar("_T")
 
 
 def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
-    """A pool of worker processes that end with this process. They are spawned, because a fork with threads may hang.
+    """A pool of up to `count` worker processes that end with this process.
 
-    Workers start when tasks are submitted, which must be done within `starting_workers`. `polite` workers have a low
-    priority, so that the window stays responsive.
+    They are spawned, because a fork with threads may hang. Workers start when tasks are submitted, which must be done
+    within `starting_workers`. `polite` workers have a low priority, so that the window stays responsive.
     """
     with starting_workers():  # creating the pool's locks starts a process as well
         return ProcessPoolExecutor(
-            count, mp_context=get_context("spawn"), initializer=_begin, initargs=(polite, *watched_by())
+            min(count, most_workers()),
+            mp_context=get_context("spawn"),
+            initializer=_begin,
+            initargs=(polite, *watched_by()),
         )
 
 

@@ -42,6 +42,11 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
+def most_workers() -> int:
+    """The number of processes that a pool can have: on Windows its thread waits for all at once, for at most 61."""
+    return 61 if sys.platform == "win32" else 1 << 10
+
+
 def give_way() -> None:
     """Lower this process's priority, where the system allows it."""
     if sys.platform != "win32":

@@ -232,6 +232,23 @@ def test_folders_are_remembered_until_they_are_forgotten(tmp_path):
     assert remembered_folders() == (tmp_path / "two ünï",)
 
 
+def test_a_folder_in_another_case_is_the_same_where_the_file_system_ignores_case(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "RUN").symlink_to("run")  # as there: two names that differ in case, and one folder
+    remember_folder(tmp_path / "run")
+    remember_folder(tmp_path / "RUN")
+    assert remembered_folders() == (tmp_path / "run",)
+    assert forget_folder(tmp_path / "RUN") and remembered_folders() == ()
+
+
+def test_where_case_counts_they_are_two_folders(tmp_path):
+    for name in ("run", "RUN"):
+        (tmp_path / name).mkdir()
+        remember_folder(tmp_path / name)
+    assert remembered_folders() == (tmp_path / "run", tmp_path / "RUN")
+    assert forget_folder(tmp_path / "RUN") and remembered_folders() == (tmp_path / "run",)
+
+
 def test_a_folder_that_the_list_names_a_thousand_times_is_listed_once(tiny):
     folders_file().parent.mkdir(parents=True, exist_ok=True)
     folders_file().write_text(json.dumps({"folders": [str(tiny)] * 1000}))

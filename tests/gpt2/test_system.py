@@ -4,11 +4,13 @@ import errno
 import mmap
 import os
 import signal
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from desktop_app.core.processes import end_workers, starting_workers, worker_pool
 from desktop_app.gpt2 import system
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.files import refuse_existing, whole_file
@@ -62,6 +64,32 @@ def test_what_nohup_ignores_stays_ignored():
 def test_on_windows_workers_start_without_signal_masks(windows):
     with system.interrupts_blocked():
         pass
+
+
+def test_on_windows_a_pool_has_at_most_as_many_workers_as_its_thread_can_wait_for(windows, monkeypatch):
+    """Python refuses 62 there: its thread waits for the pool's processes and two pipes in one call of the system."""
+    monkeypatch.setattr("concurrent.futures.process.sys", SimpleNamespace(platform="win32"))
+    pool = worker_pool(64)
+    try:
+        assert pool._max_workers == 61
+    finally:
+        pool.shutdown()
+
+
+def test_on_windows_workers_are_spawned_import_nothing_from_here_and_answer(windows, tmp_path, monkeypatch):
+    """The parent's side is that of Windows: no masks of signals, no tracker that is started early."""
+    (tmp_path / "multiprocessing.py").write_text("open('RAN', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    pool = worker_pool(1)
+    try:
+        with starting_workers():
+            answer = pool.submit(os.getenv, "PYTHONSAFEPATH")
+        assert answer.result(60) == "1"
+        assert all(isinstance(each, get_context("spawn").Process) for each in pool._processes.values())
+    finally:
+        end_workers(pool, now=False)
+    assert not (tmp_path / "RAN").exists() and "PYTHONSAFEPATH" not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,11 @@ HOSTILE = {
         "written by the build itself",
     ),
     "one file twice": (FIGURE + FIGURE, "already"),
+    "one file twice where case is ignored": (FIGURE + FIGURE.replace('"a"', '"A"'), "A.svg|a.svg is written by"),
+    "the build's own record in another case": (
+        FIGURE.replace('"a"', '"LIST.built.svg"') + 'data = "json"',
+        "written by the build itself",
+    ),
 }
 
 

@@ -280,6 +280,17 @@ def test_a_listing_that_comes_byte_by_byte_is_given_up_as_a_whole(hub, monkeypat
     assert len(hub.asked("/revision/main")) == client.MOST_TRIES
 
 
+def test_weights_whose_names_differ_in_case_alone_are_refused_before_anything_is_fetched(hub, tiny):
+    """Where case is ignored, the second would replace the first."""
+    index = json.dumps({"metadata": {}, "weight_map": {"wte.weight": "A.safetensors", "wpe.weight": "a.safetensors"}})
+    files = {path.name: path.read_bytes() for path in tiny.iterdir() if path.name != WEIGHTS}
+    files |= {"model.safetensors.index.json": index.encode(), "A.safetensors": b"1", "a.safetensors": b"2"}
+    hub.add("owner/cased", files=files)
+    with pytest.raises(ModelError, match=r"has A\.safetensors and a\.safetensors, which are one file where case is ig"):
+        fetch("owner/cased")
+    assert not hub.fetched()
+
+
 def header_by_byte(handler, _path):
     """Begin headers, and never end them."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")

@@ -43,18 +43,26 @@ def remember_folder(folder: Path) -> None:
     """Add `folder` to the list, if it is not there. Raises ModelError if the list cannot be written."""
     folder = folder.absolute()
     with alone(folders_file(), ModelError):
-        if folder not in remembered_folders():
+        if not any(_same(folder, known) for known in remembered_folders()):
             _write((*remembered_folders(), folder))
 
 
 def forget_folder(folder: Path) -> bool:
     """Remove `folder` from the list, but not its files; return whether it was listed. Raises as `remember_folder`."""
     with alone(folders_file(), ModelError):
-        kept = tuple(known for known in remembered_folders() if known != folder.absolute())
+        kept = tuple(known for known in remembered_folders() if not _same(known, folder.absolute()))
         if kept == remembered_folders():
             return False
         _write(kept)
     return True
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths name one folder: equal, or differing in case alone where the file system ignores it."""
+    try:
+        return one == other or (str(one).casefold() == str(other).casefold() and one.samefile(other))
+    except OSError:  # one of them is not there
+        return False
 
 
 def _write(folders: tuple[Path, ...]) -> None:

@@ -231,7 +231,12 @@ def _wanted(name: HubName, listed: list[RemoteFile]) -> list[RemoteFile]:
             f"{name} has no tokenizer that can be used here: neither tokenizer.json, nor vocab.json with merges.txt."
         )
     files = [by_name[file] for file in ("config.json", *small, *weights)]
+    folded: dict[str, str] = {}
     for file in files:
+        if (other := folded.setdefault(file.name.casefold(), file.name)) != file.name:
+            raise ModelError(
+                f"{name} has {other} and {file.name}, which are one file where case is ignored; nothing was fetched."
+            )
         if not _DIGEST.fullmatch(file.digest):
             raise ModelError(f"The hub gives no checksum of {file.name} in {name}; check that HF_ENDPOINT is a hub.")
     return files
