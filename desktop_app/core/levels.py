@@ -127,8 +127,9 @@ def _tables(values: Array) -> list[Array]:
 
 
 def _present(tables: Sequence[Array]) -> Array:
-    """The cells that are present, as one flat array."""
-    joined = tables[0].ravel() if len(tables) == 1 else np.concatenate([t.ravel() for t in tables] or [np.zeros(0)])
+    """The cells that are present, as one flat array, in the order in which they are in memory."""
+    flat = [t.ravel(order="K") for t in tables]
+    joined = flat[0] if len(flat) == 1 else np.concatenate(flat or [np.zeros(0)])
     return joined if joined.min(initial=0) >= 0 else joined[joined >= 0]
 
 
@@ -145,7 +146,12 @@ def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> in
     # The percentile falls most if the lines that hold the largest cells are removed. If it would stay above whole /
     # _APART even then, there are no outliers; counting cells shows that faster than sorting them.
     left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
-    if left > 0 and np.count_nonzero(sizes >= whole / _APART) >= sizes.size - _rank(left):
+    large = np.count_nonzero(sizes >= whole / _APART)
+    if left > 0 and large >= sizes.size - _rank(left):
+        return 0
+    per_line = [np.sort(np.count_nonzero(t >= whole / _APART, axis=axis)) for t in tables]
+    held = sum(int(counts[counts.size - n :].sum()) for counts, n in zip(per_line, most, strict=True))
+    if large - held >= sizes.size - _rank(sizes.size):
         return 0
     typical = [_middle(t, axis) for t in tables]
     strongest = [np.argsort(-m, kind="stable")[:n] for m, n in zip(typical, most, strict=True)]
