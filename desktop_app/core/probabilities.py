@@ -1,6 +1,6 @@
 """The probability panel's bars: the likeliest next tokens at one position, with the cuts, pinned tokens and the draw.
 
-For an edited pass, each bar has an outline at its value before the edits.
+Each bar has an outline: the token's probability before the cuts or, for an edited pass, before the edits and the cuts.
 """
 
 from desktop_app.core.intents import Append
@@ -21,7 +21,7 @@ def bars_panel(scene: Scene, count: int) -> BarsPanel:
     """Up to `count` tokens by rank, then the pinned tokens with their ranks."""
     stages, ranked = scene.stages, scene.ranked
     ranks = shown_ranks(stages.n_kept, len(ranked), count)
-    # The drawn token is always visible: if it ranks lower, it replaces the last token shown.
+    # The drawn token is always listed: if it would not be, it replaces the listed token that ranks next above it.
     if scene.landed not in ranks:
         place = sum(r < scene.landed for r in ranks)
         ranks[place - 1] = scene.landed
@@ -39,7 +39,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
     probability = float(stages.final[rank]) if kept else 0.0
     before = float(stages.probs_scaled[rank])
     if scene.before is not None:
-        # For an edited pass the outline is the value before the edits, even if the token was cut.
+        # The outline of an edited pass shows the effect of the edits alone, so it is from before the cuts, too.
         was = scene.before.stages
         before = float(was.probs_scaled[was.ranked.rank_of(token)])
     logit = number(float(scene.ranked.logits[rank]))

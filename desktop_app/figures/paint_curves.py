@@ -15,7 +15,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 _NAMES = 18.0  # height of a line of words above the axes
 _LISTED = 6
-# width in front of a name of the legend, with the gap after it; and the space between names
+# width of the sample of a line in the legend, with the gap after it; and the space between two names
 _SWATCH, _APART = 19.0, 16.0
 _REACH = 8.0
 _STOPS = 40.0  # width of the vertical axis' labels in panels whose axes are alike
@@ -282,7 +282,7 @@ def _band_colour(page: Page) -> str:
 
 
 def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> float:
-    """Write names of lines, and points beyond the limits, above the axes, covering nothing; return the height."""
+    """Above the axes, write the names of horizontal lines and the points beyond the limits; return the height taken."""
     end = _named_lines(panel, room, page)
     height = page.u(_NAMES) if end > room.x else 0.0
     if outside.any():

@@ -161,7 +161,7 @@ def shown(told: Told) -> View:
 
 
 def another(told: Told) -> View:
-    """What a second slide of the same view shows, after its main picture was shown: its curve, if it has one."""
+    """What a second slide of the same view shows: the view's curve or, if it has none, the same as the first slide."""
     view = build_view(told.scene, told.step)
     curves = [p for p in panels_of(view.content) if isinstance(p, CurvePanel)]
     return replace(view, content=column(_bounded(curves[0]))) if curves else shown(told)
@@ -295,7 +295,7 @@ _OWN: dict[str, Callable[[Told], Box | None]] = {
     "top_k": _left_by_top_k,
     "top_p": _left_by_top_p,
 }
-"""Steps whose view is too detailed for a slide, or whose point is visible only side by side."""
+"""Step -> what its slide shows, if its view is too detailed for a slide, or makes its point only side by side."""
 
 _KINDS: dict[str, tuple[type[AnyPanel], ...]] = {
     "sum": (TextPanel, BarsPanel),
@@ -306,7 +306,7 @@ _KINDS: dict[str, tuple[type[AnyPanel], ...]] = {
     "masks": (MapPanel,),
     "superposition": (CurvePanel,),
 }
-"""For views of which a slide shows panels of these kinds: the last panel of each kind."""
+"""Step -> the kinds of panels of its view that its slide shows, the last panel of each kind."""
 
 _CHARTS = (TokensPanel, RulerPanel, BarsPanel, CurvePanel, ProsePanel)
 """Panels that can be read from the back row, in order of preference; maps of vectors cannot."""
@@ -388,7 +388,7 @@ def _longest(panel: BarsPanel) -> BarsPanel:
 
 
 def _asked(told: Told, view: View) -> Box:
-    """What is shown with a question: the text if the answer is one of its tokens, else the view with numbers hidden."""
+    """What is shown with a question: the text, with the choices if there are any, or with a gap for the next token."""
     question, scene = told.stop.question, told.scene
     assert question is not None
     if question.kind == CHOICE:
