@@ -39,7 +39,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
     probability = float(stages.final[rank]) if kept else 0.0
     before = float(stages.probs_scaled[rank])
     if scene.before is not None:
-        # The outline of an edited pass shows the effect of the edits alone, so it is from before the cuts, too.
+        # Without the edits, and before the cuts, whether or not the token was cut.
         was = scene.before.stages
         before = float(was.probs_scaled[was.ranked.rank_of(token)])
     logit = number(float(scene.ranked.logits[rank]))
