@@ -127,7 +127,7 @@ def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | 
 def changes(
     engine: Engine, tokenizer: Tokenizer | None, asked: Asked, stop: Stop | None = None
 ) -> tuple[tuple[Edit, ...], str]:
-    """The requested edits and mask. Passes are run only if an edit takes its numbers from one.
+    """The requested edits and mask. Passes are run only if an edit takes its numbers from another pass.
 
     Raises ModelError.
     """

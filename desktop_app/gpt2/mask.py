@@ -155,7 +155,7 @@ def _hidden(rule: Rule, queries: Array, keys: Array) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=4)
 def _kept_hidden(rule: Rule, queries: bytes, keys: bytes) -> NDArray[np.bool_]:
-    """`_hidden` for large grids, cached because each grid of a view and every block of a pass needs it."""
+    """`_hidden` for up to `_KEPT` pairs, cached because each grid of a view and every block of a pass needs it."""
     hidden = ~rule.seen(np.frombuffer(queries, np.int64), np.frombuffer(keys, np.int64))
     hidden.flags.writeable = False
     return hidden

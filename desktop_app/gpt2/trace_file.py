@@ -52,7 +52,7 @@ def save_tensors(
 
     The file is sealed safetensors or, if its name ends in .npz, a numpy archive. The metadata contain the `edits` of
     the pass, and its `mask` if that is not GPT-2's. `arrays` yields the tensors in the order of `names`, so that only
-    one need be in memory. `digest` is the checkpoint's, which `load` compares. Raises ExportError.
+    one need be in memory. `digest` is the checkpoint's, which `read_trace` compares. Raises ExportError.
     """
     about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
     if digest:
@@ -107,7 +107,7 @@ def read_trace(path: Path, model: Checkpoint | None = None) -> tuple[Config, dic
     if model is not None:
         _require_made_by(model, config, file)
     run = Run(new_model_key(), tuple(ids.tolist()), edits, mask)
-    # The numbers of edits follow from their texts, so a file with only some of the tensors need not contain them.
+    # `keep` and `put` follow from the edits, so a file with only some of the tensors need not contain them.
     given = keep_and_put(edits, config, positions[0], mask)
     return config, {name: file.read(name) for name in file.entries} | given, run
 

@@ -263,7 +263,7 @@ class Acts(QObject):
 
     def _copy_diagnostics(self) -> None:
         QGuiApplication.clipboard().setText(diagnostics(self._memory.settings, self._controller.model))
-        self.said.emit("Copied: versions, settings and the log. Neither your text nor a token is in it.")
+        self.said.emit("Copied: versions, settings and the log. Neither your text nor an access token is in it.")
 
     def _set_pace(self, command: str) -> None:
         self._controller.runner.pace = int(command.removeprefix(PACE))

@@ -83,7 +83,7 @@ class SideTabs(QTabWidget):
 
 
 def _in_pieces(formula: str) -> str:
-    """The formula, which has no spaces in its tags, with line breaks only between parts that are short enough."""
+    """The formula, whose tags contain no spaces, with no-break spaces inside each part that fits into a line."""
     sign = ", " if ", " in formula else " → "
     parts = formula.split(sign)
     return sign.join(part.replace(" ", "\u00a0") if _letters(part) <= _PIECE else part for part in parts)
