@@ -13,7 +13,8 @@ class OpenedWeights(Mapping[str, NDArray[np.float32]]):
 
     Access raises ModelError if a file was written to in the meantime. Otherwise other numbers would be read under the
     same name or, if the file is shorter now, the process would be killed (SIGBUS). The check takes one or two
-    microseconds.
+    microseconds. It comes before each pass, not during it: a file that is cut while a pass or a packing reads it still
+    kills the process.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.float32]], files: Iterable[SafetensorsFile]) -> None:
