@@ -135,7 +135,7 @@ def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str
 
 
 def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
-    """The main picture of a view: the large grid, else a panel that shows one of `tensors`, else the first."""
+    """The main picture of a view: the large grid, else a panel that shows one of `tensors`, else maps before others."""
 
     def rank(panel: AnyPanel) -> tuple[bool, bool, bool]:
         source = getattr(panel, "source", None)
@@ -148,8 +148,8 @@ def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
 def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str]) -> View:
     """The main pictures of views side by side, on one colour scale except for the last one, which is a difference.
 
-    The main picture is that of the difference, where panels that cannot be subtracted have no cells; the others show
-    the same panel.
+    The difference decides which panel that is, because a panel that could not be subtracted may have lost its cells
+    there; views with the same kinds of panels show the same one.
     """
     panels = [main_panel(view, tensors) for view in views]
     every = [list(panels_of(view.content)) for view in views]
@@ -201,7 +201,7 @@ def _box(one: Box, other: Box, alignment: Alignment) -> Box:
 
 
 def _not_compared(box: Box) -> Box:
-    """A box whose counterpart has other panels: its numbers stay as they are, and say so."""
+    """A box whose counterpart has other panels: its own panels keep their numbers, and say so."""
     children = tuple(
         _not_compared(child)
         if isinstance(child, Box)
@@ -214,7 +214,7 @@ def _not_compared(box: Box) -> Box:
 
 
 def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
-    """One panel minus another of the same kind. One that cannot be subtracted stays as it is, and says so."""
+    """One panel minus another of the same kind. Others stay as they are; `_ALONE` ones say so."""
     make = _LESS.get(type(one))
     if type(one) is type(other) and make is not None:
         return make(one, other, alignment)
@@ -247,7 +247,7 @@ def _levels(differences: Sequence[Array], shown: Levels) -> Levels:
     """The limits of differences between numbers that are shown on the scale `shown`.
 
     Two passes have much in common: all that comes before an edit or before the first token in which texts differ. What
-    differs there by rounding alone does not set the limits; where nothing else differs, it keeps a pale colour.
+    differs there by rounding alone does not set the limits; if nothing else differs, the limits keep it pale.
     """
     least = _ROUNDING * max(abs(shown.low), abs(shown.high))
     apart = [np.where(np.isfinite(values) & (np.abs(values) > least), values, np.nan) for values in differences]

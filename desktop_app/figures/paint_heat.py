@@ -28,12 +28,12 @@ from desktop_app.figures.paint_thumbnails import paint_small, small_extent
 from desktop_app.gpt2.phrase import Phrase
 
 _LONGEST_LABEL = 118.0  # maximum length of a column's label
-_LEVEL_ROOM = 32.0  # height of level labels over columns, and of the names of both sides beside them
+_LEVEL_ROOM = 32.0  # height of labels over columns that do not slant, and of "query" and "key" beside them
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 
 def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
-    """Minimum and preferred height: rows of 3 to 18 units, 70 to 460 in total; rows with words in cells are higher."""
+    """Minimum and preferred height: rows of 9 and 18 units, up to 200 and 460; rows with words in cells are higher."""
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
     _, over = _map_sides(panel, width, math.inf, page)
@@ -90,7 +90,7 @@ def _map_sides(panel: MapPanel, width: float, height: float, page: Page) -> tupl
     """Room to the left of a table of this size, and above it."""
     tokens, columns = panel.picks is Select, panel.values.shape[1]
     over = _slanting(panel.column_labels, 0.7 * width, 0.3 * width, page, tokens=panel.column_picks is Select)
-    # Row labels are shortened only if the words in the cells need the space; the tokens can also be read in the text.
+    # Row labels that are not tokens may be wider if the words in the cells leave room. Tokens can be read in the text.
     widest = max((page.width(t, size=12, mono=True) for line in panel.texts for t in line), default=page.u(20))
     spare = width - over.beyond - columns * (widest + page.u(5)) - page.u(4)
     most = width * 0.3 if tokens else max(width * 0.3, min(width * 0.45, spare))
@@ -186,7 +186,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         _outline_row(panel.selected, count, box, page)
     page.put_cells(box, (count, count), panel.values, panel.source, panel.title)
     page.picks.append(Pick(Rect(body.x, box.y, left, side), Select, "choose this token", count))
-    # The first row's label is higher than a row of less than its type size.
+    # If rows are lower than the type of their labels, the first label rises above the grid.
     lift = page.u(9) + max(0.0, page.u(7) - side / count / 2)
     for n, words in enumerate((_corner(panel), _across(panel))):
         place = box.y - lift - n * page.u(14)

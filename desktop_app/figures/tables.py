@@ -160,7 +160,7 @@ def cloud_table(panel: CloudPanel) -> Iterator[Table]:
 
 
 def ruler_table(panel: RulerPanel) -> Iterator[Table]:
-    """Numbers of the interval in which a token is drawn."""
+    """The interval of each token, and the number `u` that chooses one of them."""
     ends = np.stack([panel.edges[:-1], panel.edges[1:]], 1)
     yield Table("intervals", ends, panel.labels, ("from", "to"))
     yield Table("u", _column([panel.u]))

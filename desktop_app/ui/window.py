@@ -223,7 +223,7 @@ class Window(Frame):
         self._show_again()
 
     def _step_back(self) -> bool:
-        """Do what Esc does during a lecture before it ends: leave the cell cursor or a panel, or close the inspector.
+        """Do what Esc does in a lecture instead of ending it: leave the cell cursor or a panel, or close the inspector.
 
         Returns whether there was anything to leave or close.
         """

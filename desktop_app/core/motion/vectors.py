@@ -112,7 +112,7 @@ def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
 
 
 def product(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """The output of a matrix product with the largest magnitude at the token: its terms are added in eight parts."""
+    """The largest output, in magnitude, of a matrix product at the token: its terms are added in eight parts."""
     token = scene.token if name != "logits" else scene.position
     values = scene.trace.read(name, row=token)
     if values.ndim > 1:  # for q, k and v, those of one head

@@ -49,7 +49,7 @@ KINDS = (
     (Phrase("other script"), Hue.ATTENTION),
     (Phrase("signs and bytes"), Hue.RESIDUAL),
 )
-"""The kinds of tokens. A token that fits several kinds has the last of them."""
+"""The kinds of tokens. A token that fits several kinds has the last of them; one with letters is not `digits`."""
 _NEAR = 14
 CELL = "map.token"
 
