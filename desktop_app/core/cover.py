@@ -74,7 +74,7 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
     TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
 }
-"""Kind of panel -> the function that hides its numbers; panels of the text and of its tokens have none to hide."""
+"""Kind of panel -> the function that hides its numbers. Others are shown as they are: texts, arcs, points in a plane."""
 
 
 def cover_panel(panel: AnyPanel) -> AnyPanel:
@@ -89,5 +89,5 @@ def _cover_box(box: Box) -> Box:
 
 
 def covered(view: View) -> View:
-    """The view with every number hidden."""
+    """The view with the numbers of its panels hidden."""
     return replace(view, content=_cover_box(view.content))

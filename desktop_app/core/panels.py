@@ -478,7 +478,7 @@ class CloudPanel(Panel):
 
 @dataclass(frozen=True)
 class RulerPanel(Panel):
-    """The interval from 0 to 1 divided by the final probabilities, with u marked: the part that contains u is drawn."""
+    """The interval from 0 to 1 divided by the final probabilities, with u marked; the token whose part has u is drawn."""
 
     edges: tuple[float, ...] = ()  # n + 1 ascending numbers from 0 to 1, for n tokens
     labels: tuple[str, ...] = ()
@@ -491,8 +491,8 @@ class SheetPanel(Panel):
     """The whole pass on one sheet. The window can zoom into it; a figure shows all of it.
 
     A plate is a picture of one tensor, or of one head's part of it. `here` are the indices of the plates that show the
-    current step, and `token` is the selected token; `place` names both in words. `values` holds the numbers and their
-    colour scales; without it no numbers are shown. `of` names the pass that the cells belong to.
+    current step, which `place` names in words; `token` is the selected token. `values` holds the numbers and their
+    colour scales; without it no numbers are shown. `of` is the prefix that names the pass of the cells.
     """
 
     sheet: "Sheet | None" = None

@@ -1,9 +1,9 @@
 """A checkpoint with its matrices rounded to int8, for speed: what is rounded, how, and the rounded numbers themselves.
 
 The matrix products of such a model (`Config.int8`) round both operands. In groups of 128 numbers along the axis that is
-summed over, each number becomes a multiple, from -127 to 127, of the group's largest magnitude over 127. This is what
-onnxruntime's MatMulNBits computes at accuracy level 4. Everything else stays float32: the embeddings, layer norms,
-biases, the products without weights (attention scores, weighted values) and the sums.
+summed over, each number becomes k/127 of the group's largest magnitude, where k is an integer from -127 to 127. This
+is what onnxruntime's MatMulNBits computes at accuracy level 4. Everything else stays float32: the embeddings, layer
+norms, biases, the products without weights (attention scores, weighted values) and the sums.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 class RoundedWeights(Mapping[str, NDArray[np.float32]]):
     """The weights of an int8 model, rounded from the float32 `source` on access; only the last two are cached.
 
-    A session multiplies by the same integers (`codes`), in another memory layout.
+    A session of onnxruntime multiplies by the same integers (`codes`), in another memory layout.
     """
 
     def __init__(self, source: Mapping[str, NDArray[np.float32]], config: Config) -> None:

@@ -44,7 +44,7 @@ class AddedToken:
     id: int
     """NEXT if no file gives it; transformers then assigns the next free id."""
     special: bool
-    normalized: bool = False  # the library searches for these after the others
+    normalized: bool = False  # the tokenizers library searches for these after the others
     lstrip: bool = False
     """Whether it absorbs white space before it; `rstrip`, white space after it."""
     rstrip: bool = False
@@ -64,7 +64,7 @@ class Settings:
     """
 
     is_gpt2: bool
-    """Whether it is of GPT-2's own class, for which tokenizer_config.json decides about the space."""
+    """Whether it is of GPT-2's own class, for which tokenizer_config.json decides about a leading space."""
     prefix_space: bool
     add_bos: bool
     split_special: bool

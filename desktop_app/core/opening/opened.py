@@ -90,7 +90,7 @@ def readout_of(scene: Scene, cell: Cell) -> Readout:
     theirs = _readout(*_counterpart(scene, name, bare))
     where = _where(scene, _LESS[name])
     change = _difference(own, bare, *_counterpart(scene, name, bare))
-    if change is None:  # a number of a workspace is known as it is written, perhaps with a token or a unit
+    if change is None:  # a workspace gives its numbers only as text, perhaps with a token or a unit
         value = Phrase("{1} less {2}", found.value, theirs.value)
         return replace(found, value=value, place=joined("; ", (where, found.place)))
     less = Phrase("{1} less {2} {3}; {4}", found.value, theirs.value, where, found.place)
