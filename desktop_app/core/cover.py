@@ -74,7 +74,7 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
     TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
 }
-"""Kind of panel -> the function that hides its numbers. Others are shown as they are: texts, arcs, points in a plane."""
+"""Kind of panel -> the function that hides its numbers. Others are shown as they are: text, arcs, points in a plane."""
 
 
 def cover_panel(panel: AnyPanel) -> AnyPanel:

@@ -1,4 +1,4 @@
-"""The difference of two graphs: an edge is as wide as its weights in the two differ."""
+"""The difference of two graphs: the width of an edge shows by how much its weights in the two differ."""
 
 from dataclasses import replace
 

@@ -101,7 +101,8 @@ def width(text: str, size: float, *, mono: bool = False, bold: bool = False) -> 
     return size * sum(glyph[1] for glyph in glyphs if glyph)
 
 
-_FEATURES = ("ccmp", "mark", "mkmk", "locl", "isol", "init", "medi", "fina", "rlig")  # no optional ligatures, no kerning
+_FEATURES = ("ccmp", "mark", "mkmk", "locl", "isol", "init", "medi", "fina", "rlig")
+"""The font features that are kept: optional ligatures and kerning are not."""
 
 
 def embedded(lines: Iterable[tuple[str, bool, bool]]) -> str:

@@ -204,7 +204,7 @@ def _wrapped(line: Line, grid: _Grid, page: Page) -> tuple[list[str], list[str]]
 
 
 def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
-    """Paint lines in three columns; a text that does not fit is wrapped, a remark that does not fit is put under it."""
+    """Paint lines of label, text and remark. A long text is wrapped; a remark that does not fit is put under it."""
     body = heading(panel, rect, page)
     grid = _grid(panel, body.w, page)
     for n, part in enumerate(_parts(panel, grid.count)):
