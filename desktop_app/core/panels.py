@@ -478,7 +478,7 @@ class CloudPanel(Panel):
 
 @dataclass(frozen=True)
 class RulerPanel(Panel):
-    """The interval from 0 to 1 split by the final probabilities; `u`, which is marked, lies in the drawn token's part."""
+    """The interval from 0 to 1, split by the final probabilities, and `u`, which is in the part of the token drawn."""
 
     edges: tuple[float, ...] = ()  # n + 1 ascending numbers from 0 to 1, for n tokens
     labels: tuple[str, ...] = ()

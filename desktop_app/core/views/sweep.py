@@ -54,7 +54,7 @@ def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
     other = work.passes.other
     assert other is not None  # this product is requested only if there is another prompt
     kind = "heads" if what == "from_heads" else what
-    # The other prompt is the clean one. Denoising patches its cells into this prompt, noising this prompt's into it.
+    # The other prompt is the clean one. Denoising patches its cells into this prompt; noising does the reverse.
     return what_if.patch(
         work.model.engine,
         other,
@@ -88,7 +88,7 @@ class _Asked:
 
 
 def _asked(scene: Scene) -> _Asked:
-    """What to edit and measure: by default, this prompt's likeliest token and the other's or the next likeliest."""
+    """What to edit and measure. The default tokens: each prompt's likeliest, or the two likeliest of this prompt."""
     state, order = scene.state, scene.ranked.order
     target = int(order[0]) if state.target is None else state.target
     rival = int(scene.other.ranked.order[0]) if scene.other is not None else target
@@ -359,7 +359,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         start, end = (found.corrupt, found.clean) if found.direction == "denoise" else (found.clean, found.corrupt)
         lines += [
             Line(Phrase("patched prompt"), number(start)),
-            Line(Phrase("the prompt that it is taken from"), number(end)),
+            Line(Phrase("the prompt that the values are from"), number(end)),
         ]
         if not found.refused:
             made = f"({number(ld)} − {number(start)}) / ({number(end)} − {number(start)})"
