@@ -227,8 +227,8 @@ def over_all(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePa
             token_name(scene, scene.token),
         ),
         lines=((middles[span], counts[span].astype(float)),),
-        x_label=Phrase("activation"),
-        y_label=Phrase("positions, on a log scale"),
+        x_label=Phrase("activation; upwards, positions on a log scale"),
+        y_label=Phrase("positions"),
         y_plus=1.0,
     )
 
