@@ -44,7 +44,12 @@ def faults(marks, width, height, measure=fonts.width):
             found.append(f"{text!r} leaves the page sideways")
         if min(y for _, y in box) < -1 or max(y for _, y in box) > height + 1:
             found.append(f"{text!r} leaves the page up or down")
-    lines.sort(key=lambda line: min(y for _, y in line[1]))
+    return found + meetings(lines)
+
+
+def meetings(lines):
+    """Sentences about texts that overlap, of pairs of a text and the four corners of its box."""
+    found, lines = [], sorted(lines, key=lambda line: min(y for _, y in line[1]))
     for n, (text, box) in enumerate(lines):
         bottom = max(y for _, y in box)
         for other, place in lines[n + 1 :]:

@@ -136,7 +136,15 @@ def cut(window):
             if widget.wordWrap():
                 needed, has = widget.heightForWidth(widget.width()), widget.height()
             else:
-                needed = widget.fontMetrics().horizontalAdvance(widget.text())
+                words, metrics = widget.text(), widget.fontMetrics()
+                if widget.textFormat() != Qt.TextFormat.PlainText and "</" in words:
+                    document = QTextDocument()
+                    document.setDefaultFont(widget.font())
+                    document.setDocumentMargin(0)
+                    document.setHtml(words)
+                    needed = document.idealWidth()
+                else:
+                    needed = metrics.horizontalAdvance(words)
                 has = widget.contentsRect().width()
         elif isinstance(widget, QAbstractSpinBox):
             line = widget.findChild(QLineEdit)
