@@ -47,6 +47,8 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
             page.words(0, y + page.u(8), line, colour=page.theme.dim)
             y += page.u(_LEAD)
         y += page.u(12)
+    if page.live:
+        page.room = height - y
     content = arrangement(view.content, width, height - y, page)
     room = height_in(content, width, height - y, page)
     for panel, rect in places(content, Rect(0, y, width, room), page):

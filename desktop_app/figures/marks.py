@@ -371,6 +371,7 @@ class Page:
     # measured sizes of panels, by panel and width
     extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)
     live: bool = False  # True in a window, which draws planes that can be zoomed and animations itself
+    room: float = math.inf  # in a window, the height that is visible at once below a view's words
     least: float = 7.0
 
     def u(self, size: float) -> float:

@@ -15,7 +15,7 @@ from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 _WORDS = 58.0  # height of the words above and below a small grid
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
-_HOLE = 0.8
+_HOLE = 0.7
 
 
 def small_extent(width: float, page: Page) -> Extent:

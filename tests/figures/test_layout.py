@@ -6,9 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from desktop_app.core.levels import unit
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.view import opening_view
-from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Cut, Line, MapPanel, TextPanel, View, column
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    CurvePanel,
+    Cut,
+    Line,
+    MapPanel,
+    MultiplesPanel,
+    TextPanel,
+    View,
+    column,
+)
 from desktop_app.core.probabilities import bars_panel
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import STEPS, build_view
@@ -274,6 +286,17 @@ def test_the_axis_of_the_activation_reaches_to_the_neuron_that_is_named(scenes):
         x, _, _ = curve.focus
         assert curve.lines[0][0].min() <= x
         assert x <= curve.lines[0][0].max() or x > 16
+
+
+@pytest.mark.parametrize("width", [220, 320, 420, 700])
+def test_small_grids_of_ten_heads_leave_no_hole_in_their_last_row(width):
+    patterns = np.ones((10, 8, 8), np.float32)
+    panel = MultiplesPanel(values=patterns, levels=unit(), names=tuple(f"head {n}" for n in range(10)))
+    page = painted(panel, width, 330)
+    rows = {}
+    for cells in page.cells:
+        rows.setdefault(round(cells.rect.y), []).append(cells.rect.x)
+    assert len({len(row) for row in rows.values()}) == 1, rows
 
 
 def test_a_grid_of_one_token_is_no_stamp(scenes):

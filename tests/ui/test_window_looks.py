@@ -218,6 +218,16 @@ def test_large_type_still_fits_a_full_hd_screen(desk, size):
     assert least.width() <= 1920 and least.height() <= 1040
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (1092, 614), (1920, 1080)])
+def test_a_grid_is_seen_whole_with_its_last_row_and_its_scale(open_desk, bundled, size):
+    desk = open_desk(bundled, "One, two, three, four, five, six, seven, eight, nine, ten, one, two,", size=size)
+    for op in ("scores", "scaled", "masked", "pattern"):
+        desk.go(f"blocks.2.attn.{op}")
+        canvas = desk.window.canvas
+        (rect,) = (rect for panel, rect in canvas.page.panels if isinstance(panel, GridPanel) and not panel.small)
+        assert canvas.origin.y() + rect.y + rect.h <= canvas.viewport().height(), op
+
+
 @pytest.mark.parametrize(("width", "size"), [(900, 1.0), (1280, 1.0), (1920, 2.0)])
 def test_the_switches_of_a_view_are_all_in_sight(desk, width, size):
     while desk.window.scale < size:
