@@ -122,7 +122,8 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 
 _SMALLEST_GRID = 320.0  # the wanted side of a grid of a few tokens
 _LEAST_GRID, _LEAST_VISIBLE = 440, 300
-"""The minimum height of a large grid, in design units, and in a window where more than that is not visible at once."""
+"""The minimum height of a large grid, in design units, and of one in a window where 440 are not visible at once."""
+_FOOT = 16  # how far a grid may reach into the empty margin at the foot of a window
 
 
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
@@ -132,7 +133,9 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     left, over = _grid_margins(panel, width, width, page)
     side = min(width - left - over.beyond, _grid_side(panel, page))
     wanted = heading_height(panel) + LEGEND + (over.height(page) + side) / page.scale
-    return min(max(_LEAST_VISIBLE, min(_LEAST_GRID, page.room / page.scale)), wanted), wanted
+    # Larger type makes a larger picture, even if that then has to be scrolled.
+    least = max(_LEAST_VISIBLE, min(_LEAST_GRID, page.room + _FOOT)) if page.scale <= 1 else _LEAST_GRID
+    return min(least, wanted), wanted
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:

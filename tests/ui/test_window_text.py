@@ -92,8 +92,9 @@ def listed(dialog):
                 place, words = view.visualRect(index), str(index.data() or "")
                 if words and place.intersects(view.viewport().rect()):
                     needed = view.fontMetrics().horizontalAdvance(words)
-                    if needed > max(place.width(), 0) or place.right() > view.viewport().width() + 1:
-                        found.append(f"{words!r} needs {needed} of {place.width()}")
+                    room = min(place.right() + 1, view.viewport().width()) - place.left()
+                    if needed > room:
+                        found.append(f"{words!r} needs {needed} of {room}")
     return found
 
 
@@ -139,7 +140,8 @@ def test_no_word_of_any_view_is_cut_or_meets_another(open_desk, bundled, painted
         desk.c.set(at_workspace(desk.state, key))
         desk.settle()
         found[key] = faults_here()
-        for source in [cells.source for cells in desk.window.canvas.page.cells if cells.source is not None][:1]:
+        sources = [cells.source for cells in desk.window.canvas.page.cells if cells.source is not None]
+        for source in sources[:1] if (theme, count) == ("light", 20) else ():
             opened = Cell(source.name, source.at(0, 0))
             desk.c.open_path((opened,))
             desk.settle()

@@ -24,7 +24,7 @@ from desktop_app.core.views.vector_bars import strongest
 from desktop_app.gpt2.activations import ACTIVATIONS
 from desktop_app.gpt2.phrase import Count, Phrase, joined
 
-_STRONGEST = 12
+_STRONGEST, _BESIDE = 12, 9  # bars alone, and beside the curve, which are seen together on a projector's screen
 _LOWEST = 4
 _REACH = 16.0
 
@@ -43,7 +43,7 @@ def _neurons(scene: Scene, name: str, label: str, hue: Hue) -> Strip:
 
 def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
     values = scene.trace.read(name, row=scene.token)
-    order = np.argsort(-np.abs(values), kind="stable")[:_STRONGEST]
+    order = np.argsort(-np.abs(values), kind="stable")[:_BESIDE]
     bars = tuple(
         Bar(Phrase("neuron {1}", i), float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
         for i in order
