@@ -56,8 +56,15 @@ class Sentences(Phrase):
 
     @property
     def first(self) -> str:
-        """The first sentence."""
-        return str(self.values[0])
+        """The first sentence, which is a phrase if it was given as one."""
+        first = self.values[0]
+        assert isinstance(first, str)
+        return first
+
+
+def first_sentence(lead: str) -> str:
+    """The part of a lead that is shown where it has to be short, as in a lecture: its first sentence."""
+    return lead.first if isinstance(lead, Sentences) else lead
 
 
 def capital(text: str) -> str:

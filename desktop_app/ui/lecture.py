@@ -7,18 +7,12 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QSizePolicy, QWidget
 
 from desktop_app.figures.theme import Theme
-from desktop_app.gpt2.phrase import Sentences
 from desktop_app.ui.presenter import Presenter, other_screen
 
 _SENTENCE = 0.028
 """The sentence's type size as a fraction of the window's height, legible from the last row of a lecture hall."""
 _STEPPING = {Qt.Key.Key_PageDown: "next", Qt.Key.Key_PageUp: "previous"}
 _BLANKING = (Qt.Key.Key_B, Qt.Key.Key_Period)
-
-
-def first_sentence(lead: str) -> str:
-    """The part of a lead that is shown in a lecture: its first sentence."""
-    return lead.first if isinstance(lead, Sentences) else lead
 
 
 class Lecture(QObject):

@@ -24,6 +24,7 @@ from desktop_app.core.stories import can_be_told, shipped
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.figures.theme import Theme
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.phrase import first_sentence
 from desktop_app.ui.absent_model import AbsentModel
 from desktop_app.ui.acts import Acts
 from desktop_app.ui.appearance import Appearance
@@ -34,7 +35,6 @@ from desktop_app.ui.exactness import Exactness
 from desktop_app.ui.file_actions import FileActions
 from desktop_app.ui.frame import Frame
 from desktop_app.ui.inspection import Inspection
-from desktop_app.ui.lecture import first_sentence
 from desktop_app.ui.memory import Memory
 from desktop_app.ui.model_library import ModelLibrary
 from desktop_app.ui.player import Player

@@ -1,10 +1,16 @@
 """Which steps a deck has, and the text about each."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from desktop_app.core.fields import Change
+from desktop_app.core.panels import panels_of
+from desktop_app.core.runs import asked_of, compute_passes
+from desktop_app.core.scene import make_moment
+from desktop_app.core.state import State
 from desktop_app.core.steps import step_list
 from desktop_app.figures.deck.notes import plain
 from desktop_app.figures.deck.walk import choose, slides
@@ -90,3 +96,23 @@ def test_workspaces_are_slides_with_their_numbers(tiny):
     logits = scene.trace.logits(-1).astype(np.float64)
     assert f"the model's own +{logits.max() - logits.mean():.3f}" in why.notes
     assert "edges of 4 % or more" in flow.notes and "The thickest edges of attention: blocks." in flow.notes
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_slide_of_a_workspace_makes_one_point_and_keeps_the_rest_of_its_lead_for_the_notes(tiny, language):
+    scene = scene_of(tiny, "The cat (sat)")
+    names = ["circuits", "directions", "map", "superposition", "sweep", "masks", "flow", "why"]
+    for slide in slides(scene, choose(tiny.config, names), model=tiny, language=language):
+        assert len(list(panels_of(slide.job.view.content))) <= 2
+        assert slide.large
+        whole = str(slide.job.view.lead)
+        assert slide.lead and whole.startswith(slide.lead) and whole in slide.notes
+
+
+def test_three_pictures_side_by_side_stay_together_on_a_slide(tiny):
+    state = State(text="The cat (sat)", edits=(Change("blocks.0.attn.z[0]=0"),))
+    state = replace(state, view=replace(state.view, compare="both"))
+    passes = compute_passes(tiny.engine, tiny.tokenizer, asked_of(state, tiny.tokenizer))
+    scene = make_moment(tiny.name, tiny.checkpoint, tiny.tokenizer, passes, state)
+    (slide,) = slides(scene, choose(tiny.config, ["lens"]), model=tiny)
+    assert [panel.title for panel in panels_of(slide.job.view.content)] == ["after", "before", "after − before"]

@@ -8,7 +8,7 @@ from functools import partial
 
 from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.caption import alt_text, caption
-from desktop_app.core.compare import compared
+from desktop_app.core.compare import compared, mode_of
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step
 from desktop_app.core.panels import Box, View, headed
@@ -19,11 +19,12 @@ from desktop_app.core.state import WALK
 from desktop_app.core.steps import build_view, find_step, step_list, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
-from desktop_app.figures.export import Job, in_language
+from desktop_app.figures.deck.reduced import pictures
+from desktop_app.figures.export import Job, described, in_language
 from desktop_app.figures.language import translator
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
-from desktop_app.gpt2.phrase import Phrase, joined
+from desktop_app.gpt2.phrase import Phrase, first_sentence, joined
 
 STEP, TITLE, CLOSING = "step", "title", "closing"
 """Kinds of slides: each has a layout of its own if the master has one for it."""
@@ -182,12 +183,17 @@ def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
         said = notes(scene, step, view, (block.EXPLAIN, block.FORMULA))
     else:
         view = build_view(scene, step)
-        job = Job(view, caption(scene, step), alt_text(scene, step))
+        if step.spec.part == BESIDE and not mode_of(scene).parts:  # three pictures side by side are legible already
+            view = replace(view, content=pictures(step, view))
+        words = caption(scene, step)
+        job = Job(view, words, described(view, words) if step.spec.part == BESIDE else alt_text(scene, step))
         at = Phrase("step {1} of {2}", step.index + 1, total)
         place = part if step.spec.part == BESIDE else joined(" · ", (part, at))
         said = notes(scene, step, view, (step.text.explain, step.text.formula))
     job = job if captions else replace(job, caption="")
-    return Slide(item.key, number, part, place, (step.index + 1) / total, job, view.lead, said)
+    large = step.spec.part == BESIDE
+    lead = first_sentence(view.lead) if large else view.lead
+    return Slide(item.key, number, part, place, (step.index + 1) / total, job, lead, said, large=large)
 
 
 def _in_language(slide: Slide, language: str) -> Slide:
@@ -195,9 +201,10 @@ def _in_language(slide: Slide, language: str) -> Slide:
         return slide
     say = translator(language)
     job = in_language(slide.job, language)
-    notes = slide.notes.replace(slide.lead, job.view.lead, 1)
+    notes = slide.notes.replace(slide.job.view.lead, job.view.lead, 1)
+    lead = say(slide.lead) if slide.large else job.view.lead
     return replace(
-        slide, language=language, job=job, part=say(slide.part), place=say(slide.place), lead=job.view.lead, notes=notes
+        slide, language=language, job=job, part=say(slide.part), place=say(slide.place), lead=lead, notes=notes
     )
 
 
