@@ -415,7 +415,7 @@ class Run:
         """Patch cells of this pass into the pass `corrupt`, one at a time; if `direction` is "noise", the reverse.
 
         Args:
-            corrupt: a run of the same model without the answer that this run gives.
+            corrupt: a run of the same model over a text that leads to another prediction.
             target: the token whose logit counts, by its text or id.
             against: the token whose logit is subtracted.
             what: "resid_pre", "attn_out" or "mlp_out", for each block and position, or "heads".

@@ -120,7 +120,7 @@ def _words(text: str | list[str]) -> Phrase:
 
 @cache
 def texts() -> dict[str, Text]:
-    """op -> texts, for every row of the tables of places; "op/variant" for models of another config."""
+    """op -> texts, for every row of the tables of places; "op/variant" for models with another config."""
     raw = {
         name: words
         for file in ("steps.toml", "workspaces.toml")

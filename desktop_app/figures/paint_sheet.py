@@ -415,7 +415,7 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
 
 
 def _beside(near: tuple[Rect, ...], wide: float, high: float, sheet: Sheet, shot: Shot, page: Page) -> Rect:
-    """The visible place of a label above, beside or below one of `near`: where it covers least pictures.
+    """The visible place of a label above, beside or below one of `near`: where it covers the least of the pictures.
 
     It covers the first of `near`, the pictures that it names, only if there is no other place.
     """

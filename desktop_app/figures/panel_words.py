@@ -158,14 +158,14 @@ def _noted(panel: CloudPanel) -> list[tuple[int, float, float]]:
 
 
 def ruler_words(panel: RulerPanel) -> str:
-    """The interval in which a token is drawn, in words."""
+    """The draw of a token, in words."""
     return f"u = {number(panel.u)} falls on {panel.labels[panel.landed]}."
 
 
 def _strongest(values: Any, rows: tuple[str, ...], columns: tuple[str, ...]) -> str:
     if not values.size:
         return ""
-    # The extremes alone, as a grid of a thousand tokens is said in every frame; NaN is ignored.
+    # Sorting would be slow: the words are made again in every frame, also of a grid of a thousand tokens.
     high, low = np.fmax.reduce(values, axis=None), np.fmin.reduce(values, axis=None)
     if not (np.isfinite(high) and np.isfinite(low)):
         values = np.where(np.isfinite(values), values, np.nan)

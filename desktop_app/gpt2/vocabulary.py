@@ -132,7 +132,7 @@ def _settled(
     declared: tuple[AddedToken, ...],
 ) -> Vocabulary:
     """The vocabulary, with the settings of all files combined. Raises TokenizerError where they disagree."""
-    # a stable sort, so that the tokens of the settings come last
+    # a stable sort: of several tokens with one id, those of the settings come last
     in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)
     named = [token for token in settings.named.values() if token is not None]
     special = {token.text for token in named}
