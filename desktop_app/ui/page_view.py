@@ -26,7 +26,7 @@ def _shape(view: View | None) -> list[type[AnyPanel]]:
 
 
 class PageView(PaintedPane):
-    """Shows one View. A subclass defines how what it stores about a page is found again on a new one."""
+    """Shows one View. A subclass may store things about a page, and finds them on the next one in `_find_again`."""
 
     resized = Signal()
 

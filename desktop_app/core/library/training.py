@@ -142,7 +142,7 @@ def is_model(folder: Path) -> bool:
 def snapshot_name(folder: Path) -> str | None:
     """The display name of a snapshot whose folder's name does not tell its model; None for other folders.
 
-    That is `snapshots/400` in a model's folder, and a branch's commit in the hub's cache.
+    Such folders are `snapshots/400` in a model's folder, and a branch's commit in the hub's cache.
     """
     if folder.parent.name != "snapshots":
         return None

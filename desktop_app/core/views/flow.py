@@ -186,7 +186,7 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited for a node or an edge: a vector or, for an attention edge, an attention weight.
+    """What can be edited: a node's vector and, for an edge, the lower node's vector, an attention weight or the MLP.
 
     The weight is that of the head with the largest share of the edge.
     """

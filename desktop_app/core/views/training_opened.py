@@ -140,7 +140,7 @@ def text_view(scene: Scene, training: Training, losses: Array, cell: Cell, *, sh
     listed = sorted(np.argsort(-own, kind="stable")[:_LISTED].tolist())
     total, count = number(float(own.sum())), Count(len(own))
     lines = (
-        formula_line("loss = (1 / N) Σ −ln p", Phrase("p: what the token that came was given, at temperature 1")),
+        formula_line("loss = (1 / N) Σ −ln p", Phrase("p: the probability of the next token, at temperature 1")),
         Line(Phrase("with numbers"), f"{total} / {count} = {number(float(own.mean()))}"),
         *_opens(training, step),
     )
