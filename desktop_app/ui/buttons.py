@@ -51,7 +51,7 @@ def push(words: str, tip: str) -> QPushButton:
 
 
 def answers(yes: QDialogButtonBox.StandardButton) -> QDialogButtonBox:
-    """The buttons at the end of a dialog: `yes`, which stands out, and one that cancels it; both with words alone."""
+    """The buttons at the end of a dialog, without icons: `yes`, which stands out, and one that cancels the dialog."""
     box = QDialogButtonBox(yes | QDialogButtonBox.StandardButton.Cancel)
     box.button(yes).setObjectName("primary")
     for button in box.buttons():

@@ -72,7 +72,7 @@ class TrainingDesk(QObject):
         self._controller.set(replace(self._controller.state, model=str(folder)), ("snapshot",))
 
     def go_by(self, by: int) -> None:
-        """Go on, or back, by `by` snapshots, but not past the last; a model that is none of them counts as after it."""
+        """Go on, or back, by `by` snapshots, not past the last. A model that is none of them counts as one after it."""
         if self.training is not None and self._place + by < len(self.training.snapshots):
             self.go_to(self._place + by)
 
