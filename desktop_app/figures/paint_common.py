@@ -19,7 +19,7 @@ HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0
 _LEAST_BAR = 24.0
-_LEAST_LETTERS = 5  # words in cells are left out if most would keep fewer
+_LEAST_LETTERS = 5  # in cells too narrow for so many letters, words are left out if most of them do not fit
 _SMALLEST = 0.65  # the smallest type size of text in a cell, as a fraction of the usual size
 _MARK = 13.0  # width of the sample cell that precedes the number of cells beyond the limits
 _HIGHEST_ROW = 64.0
@@ -47,7 +47,7 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
 
 
 def _note(text: str, room: float, page: Page) -> tuple[str, float]:
-    """A note and its type size: a smaller size if there is little space, else as many whole clauses as fit."""
+    """A note and its type size, smaller if there is little space; its last clauses are left out until it fits."""
     room /= 1 + page.slack
     if page.width(text, size=12) <= room:
         return text, 12
@@ -181,7 +181,7 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
 
 
 def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> bool:
-    """Draw a small tick in the corner of each cell beyond the limits, if cells are large enough; return if any is."""
+    """Draw a small tick in the corner of each cell beyond the limits, if cells are large enough; return if any are."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if min(w, h) < page.u(5):
@@ -220,7 +220,7 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page, shades: 
 def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels, rect: Rect, page: Page) -> None:
     """Write words over the cells, each shortened to its cell's width.
 
-    None are written if cells are too small for three letters, or if most words would be left with fewer than five.
+    None are written if cells are too small for three letters, or too small for five and for most of the words.
     """
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows

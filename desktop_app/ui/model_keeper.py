@@ -129,7 +129,7 @@ class ModelKeeper(StateKeeper):
         self.complain(words)
         self._begins_instead = False
         if self.model is not None or self.instead:
-            self.keep_model()  # the complaint stays above it
+            self.keep_model()  # the complaint stays on the screen
         else:
             self._say_loading("")
             self._wanted_state = None

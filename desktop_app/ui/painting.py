@@ -68,7 +68,7 @@ def _fill(painter: QPainter, mark: Fill) -> None:
     else:
         painter.setPen(Qt.PenStyle.NoPen)
     rounded = mark.radius > 0.5
-    # Crisp edges for boxes, smooth ones for round corners.
+    # Boxes with neither an outline nor round corners get crisp edges.
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, rounded or bool(mark.stroke))
     if rounded:
         painter.drawRoundedRect(box, mark.radius, mark.radius)

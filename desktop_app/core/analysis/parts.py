@@ -71,7 +71,7 @@ _STREAM = ("resid_pre", "attn_out", "resid_mid", "mlp_out")
 
 
 def _edited(trace: Trace, layer: int) -> list[str]:
-    """Names of the tensors that are edited, of the stream and what is written into it, up to `layer`'s `resid_pre`."""
+    """The edited tensors among the stream and what is written into it, up to `resid_pre` of block `layer`."""
     names = [f"blocks.{n}.{end}" for n in range(layer) for end in _STREAM]
     return [name for name in (*names, f"blocks.{layer}.resid_pre") if f"{name}.before" in trace.table]
 
