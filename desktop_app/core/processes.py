@@ -27,9 +27,10 @@ def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
     They are spawned, because a fork with threads may hang. Workers start when tasks are submitted, which must be done
     within `starting_workers`. `polite` workers have a low priority, so that the window stays responsive.
     """
+    workers = min(count, most_workers())
     with starting_workers():  # creating the pool's locks starts a process as well
         return ProcessPoolExecutor(
-            min(count, most_workers()),
+            workers,
             mp_context=get_context("spawn"),
             initializer=_begin,
             initargs=(polite, *watched_by()),

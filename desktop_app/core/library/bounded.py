@@ -72,7 +72,7 @@ class HeadersTimer:
     def _close(self) -> None:
         self._late = True
         for each in self._sockets:
-            with suppress(OSError):
+            with suppress(OSError):  # the other side has closed it already
                 socket.socket.shutdown(each, socket.SHUT_RDWR)  # an SSLSocket's own would also end its decryption
 
 
