@@ -43,7 +43,7 @@ def usable_cores() -> int:
 
 
 def most_workers() -> int:
-    """The number of processes that a pool can have: on Windows its thread waits for all at once, for at most 61."""
+    """The number of processes that a pool can have: on Windows 61, because its thread waits for all in one call."""
     return 61 if sys.platform == "win32" else 1 << 10
 
 

@@ -58,7 +58,7 @@ class Trace:
         self.table = tensor_table(config) if run is None else tensor_table(config, sites_of(run.edits), run.mask)
         self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
         self.run = run or Run(new_model_key(), tuple(captured["tokens"].tolist()))
-        """What was computed. A trace without a run, read from a file, counts as a pass of an unknown model."""
+        """What was computed; without `run`, an unedited pass of an unknown model."""
         self.ids = self.run.ids
         self.computed = len(self.ids) if computed is None else computed
         """How many positions this pass computed; the others were reused from an earlier trace."""

@@ -37,7 +37,7 @@ class TranslatorsFile:
     biased: frozenset[int]
 
     def apply(self, layer: int, x: Array) -> Array:
-        """Rows of `resid_pre` of block `layer`, [pos, d_model], translated. Raises ModelError if it is not finite."""
+        """Rows of `resid_pre` of block `layer`, [pos, d_model], translated. Raises ModelError for inf or NaN."""
         found = x @ self._read(f"lens.{layer}.weight")
         return found + self._read(f"lens.{layer}.bias") if layer in self.biased else found
 
