@@ -21,7 +21,7 @@ def bars_panel(scene: Scene, count: int) -> BarsPanel:
     """Up to `count` tokens by rank, then the pinned tokens with their ranks."""
     stages, ranked = scene.stages, scene.ranked
     ranks = shown_ranks(stages.n_kept, len(ranked), count)
-    # The drawn token is always listed: if it would not be, it replaces the listed token that ranks next above it.
+    # The drawn token is always listed. If `count` leaves it out, it replaces the listed token that ranks just above it.
     if scene.landed not in ranks:
         place = sum(r < scene.landed for r in ranks)
         ranks[place - 1] = scene.landed
