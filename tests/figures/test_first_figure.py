@@ -1,5 +1,6 @@
 """The first figure of a process imports matplotlib; nothing of that import holds what is drawn."""
 
+import os
 import subprocess
 import sys
 
@@ -31,6 +32,6 @@ def test_what_the_first_figure_draws_is_freed_without_pythons_search_for_cycles(
     """pyparsing leaves exceptions in cycles, whose tracebacks hold all frames below the import."""
     ran = subprocess.run(
         [sys.executable, "-P", "-c", DRAW, f"desktop_app.figures.{module}"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (ran.stdout, ran.stderr) == ("free\n", "")

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import re
 import subprocess
 import sys
@@ -244,6 +245,7 @@ print(before, heaps())
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_info"), reason="glibc's heaps")
 def test_threads_of_the_program_take_no_heaps_of_their_own():
     """As glibc itself counts them: each heap keeps the most that its threads ever held."""
-    ran = subprocess.run([sys.executable, "-P", "-c", HEAPS], cwd=ROOT, capture_output=True, text=True, check=True)
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-P", "-c", HEAPS], env=around, capture_output=True, text=True, check=True)
     before, after = map(int, ran.stdout.split())
     assert after == before
