@@ -277,6 +277,11 @@ def cell_text(value: float, *, share: bool = False) -> str:
     return ("−" if value < 0 else "") + text
 
 
+def fraction_text(value: float, places: int) -> str:
+    """A number from -1 to 1 with this many decimals and without the 0 before them; what rounds to 0 has no sign."""
+    return f"{value:z.{places}f}".replace("-", "−").replace("0.", ".")
+
+
 class Percent(str):
     """A percentage as text. Charts recognise the type and write it with their own number format."""
 

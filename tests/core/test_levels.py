@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop_app.core.levels import cell_text, diverging, number, percent, short, unit
+from desktop_app.core.levels import cell_text, diverging, fraction_text, number, percent, short, unit
 
 INF = math.inf
 MINUS = "−"
@@ -306,3 +306,11 @@ def test_limits_that_are_set_by_hand_hold_and_say_so():
     pattern = unit("log").limited(0.1)
     assert (pattern.low, pattern.high, pattern.decades) == (0, 0.1, 4)
     assert pattern.beyond(np.array([0.05, 0.1, 0.2, math.nan])) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "text"),
+    [(-0.004, 2, ".00"), (-0.25, 2, "−.25"), (1.0, 2, "1.00"), (-0.04, 1, ".0"), (0.96, 1, "1.0")],
+)
+def test_a_fraction_has_no_leading_zero_and_no_sign_where_it_rounds_to_nothing(value, places, text):
+    assert fraction_text(value, places) == text

@@ -16,7 +16,7 @@ from desktop_app.core.analysis.expression import Sum
 from desktop_app.core.analysis.folding import normed
 from desktop_app.core.analysis.rulers import Ruler
 from desktop_app.core.intents import Select
-from desktop_app.core.levels import diverging, number, percent
+from desktop_app.core.levels import diverging, fraction_text, number, percent
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -226,7 +226,7 @@ def _ruler(scene: Scene, found: Found) -> Box:
         selected_column=scene.token,
         column_picks=Select,
         picks=None,
-        texts=tuple(tuple(f"{v:.2f}".replace("-", "−").replace("0.", ".") for v in line) for line in values),
+        texts=tuple(tuple(fraction_text(float(v), 2) for v in line) for line in values),
         source=Source("directions.ruler", ("row", "col")),
         hue=Hue.ACCENT,
     )

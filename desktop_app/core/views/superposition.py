@@ -12,7 +12,7 @@ from desktop_app.core.analysis.directions import WITHOUT
 from desktop_app.core.analysis.folding import along_unembedding
 from desktop_app.core.analysis.superposition import WITHIN, Angles, NeuronTokens
 from desktop_app.core.editing import Target
-from desktop_app.core.levels import diverging, number, short
+from desktop_app.core.levels import diverging, fraction_text, number, short
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -142,7 +142,7 @@ def _features(scene: Scene) -> MapPanel:
         levels=diverging(off),
         row_labels=labels,
         column_labels=labels,
-        texts=tuple(tuple(f"{v:.1f}".replace("-", "−").replace("0.", ".") for v in line) for line in values),
+        texts=tuple(tuple(fraction_text(float(v), 1) for v in line) for line in values),
         source=Source(_PAIR, ("row", "col"), rows=tuple(ids), cols=tuple(ids)),
         hue=Hue.RESIDUAL,
         picks=None,
