@@ -20,7 +20,7 @@ from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import fonts
 from desktop_app.figures.data import data_csv, data_json
 from desktop_app.figures.deck.walk import choose
-from desktop_app.figures.export import FORMATS, Options, make_job, render
+from desktop_app.figures.export import FORMATS, Options, job_of, lay_out, make_job, render
 from desktop_app.figures.language import translator
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Page, Words
@@ -253,6 +253,14 @@ def test_what_is_shown_is_told_to_who_cannot_see_it(model, scenes, key, option, 
     assert view.title in words and view.lead in words
     assert all(panel.title in words for panel in panels(view.content) if panel.title)
     assert re.search(r"\d", words.replace(view.title, "").replace(view.lead, ""))
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_a_figure_does_not_ask_for_a_click(model, scenes, key, option, value):
+    scene = scenes(key, option, value)
+    job = job_of(build_view(scene, place_of(model, key)), "caption")
+    assert "click" not in spoken(job.view).lower()
+    assert not [m.text for m in lay_out(job, Options()).marks if isinstance(m, Words) and "click" in m.text.lower()]
 
 
 @pytest.mark.parametrize(("key", "option", "value"), SHOWN)

@@ -237,8 +237,7 @@ def _writes(scene: Scene) -> TextPanel:
             Line(
                 Phrase("in the walk"),
                 scene.block("attn.pattern"),
-                Phrase("click to go"),
-                Hue.ACCENT,
+                hue=Hue.ACCENT,
                 pick=GoTo("blocks.*.attn.pattern"),
             ),
         )

@@ -261,10 +261,11 @@ def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
         bars.append(Bar(Phrase("score − mean"), own, number(own), Phrase("the model's")))
         bars.append(Bar(Phrase("mean"), mean, number(mean), Phrase("of the row")))
     source = (f"blocks.{score.layer}.attn.scaled", at)
-    bars.append(Bar(Phrase("score"), score.score, number(score.score), Phrase("click to open"), source=source))
+    bars.append(Bar(Phrase("score"), score.score, number(score.score), Phrase("the model's"), source=source))
     return BarsPanel(
         title=Phrase("It adds up"),
         note=Phrase("differs by {1}", number(abs(total - own))),
+        hint=Phrase("click the score to open it"),
         bars=tuple(bars),
         hue=Hue.ACCENT,
     )

@@ -129,7 +129,7 @@ def _without_snapshots() -> TextPanel:
     )
     return TextPanel(
         title=Phrase("No snapshots of this model's training are here"),
-        note=Phrase("click a model that has some"),
+        hint=Phrase("click a model that has some"),
         lines=lines,
     )
 

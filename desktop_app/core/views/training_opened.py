@@ -16,7 +16,7 @@ from desktop_app.core.library.curve_columns import CHANGE, Column, parts_of
 from desktop_app.core.library.training import CURVES, Curves, Training
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
-from desktop_app.core.panels import Bar, BarsPanel, Line, TextPanel, View, column, formula_line
+from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, TextPanel, View, column, formula_line
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.errors import ModelError
@@ -112,7 +112,7 @@ def _opens(training: Training, step: int) -> tuple[Line, ...]:
     """The line that opens the snapshot after `step` steps, or says that there is none."""
     if step not in training.steps:
         return (Line("", "", Phrase("There is no snapshot of this step.")),)
-    return (Line(Phrase("snapshot"), after_steps(step), Phrase("click to open it"), pick=AtStep(step)),)
+    return (Line(Phrase("snapshot"), after_steps(step), hue=Hue.ACCENT, pick=AtStep(step)),)
 
 
 # Losses of the text
