@@ -89,7 +89,7 @@ def turned(scene: Scene, left: str, right: str, total: str) -> TextPanel:
         title=Phrase("As arrows"),
         lines=(
             Line(Phrase("lengths"), Phrase("{1} and {2} give {3}", _length(a), _length(b), _length(c))),
-            Line(Phrase("between them"), _angle(a, b), Phrase("90°: unrelated; more: in part against it")),
+            Line(Phrase("between them"), _angle(a, b), Phrase("90° is unrelated, more is in part opposite")),
             Line(Phrase("turned by"), _angle(a, c), Phrase("0° is the same direction")),
         ),
     )
