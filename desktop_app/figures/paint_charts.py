@@ -10,7 +10,7 @@ from desktop_app.figures.paint_common import LEGEND, ROW, Extent, clauses_in, he
 from desktop_app.figures.theme import mix
 
 _CUT = 18.0
-_LABELS = 0.62  # the share of the width that labels may take, if the bars still have some
+_LABELS = 0.62  # the share of the width that labels may take, if enough is left for the bars
 _SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never shortened in favour of a remark
 _LEAST_ROW, _MOST_ROW, _THICKEST = 18.5, 44.0, 18.0
 _LEAST_BESIDE = 15.0  # height of a row beside a map, whose rows have no space between them

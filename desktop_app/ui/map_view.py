@@ -26,7 +26,7 @@ class _Item:
 
 
 class MapView(PaintedPane):
-    """Emits the step that was clicked; a click on a block selects its first step."""
+    """Emits the step that was clicked. A click on a block: its first step or, from another block, the same step."""
 
     chosen = Signal(object)
     command = Signal(str)

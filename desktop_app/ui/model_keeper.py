@@ -51,7 +51,7 @@ class ModelKeeper(StateKeeper):
             self.keep_model()
 
     def keep_model(self) -> None:
-        """Give up opening another model: go on with the open model, or with the bundled one."""
+        """Give up opening another model: go on with the open model or, if none is open, with an alternative."""
         self._say_loading("")
         self._wanted_state = None
         if self.model is None:
