@@ -25,7 +25,7 @@ class Lecture(QObject):
         super().__init__(window)
         self._window = window
         self.leave: Callable[[], bool] = lambda: False
-        """Does what Esc does before it ends the lecture; returns whether there was anything to do."""
+        """Does what Esc does first; returns whether there was anything to do. If not, Esc ends the lecture."""
         self._before = Qt.WindowState.WindowNoState
         self._geometry = window.geometry()
         self.presenter = Presenter(window)

@@ -186,9 +186,9 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited: a node's vector and, for an edge, the lower node's vector, an attention weight or the MLP.
+    """What can be edited: a node's vector; for an edge, by its kind, the lower node's vector, a weight or the MLP.
 
-    The weight is that of the head with the largest share of the edge.
+    The weight is the attention weight of the head with the largest share of the edge.
     """
     found, n = _flow(scene, cell)
     if cell.name == NODES:
