@@ -41,7 +41,9 @@ class _Store:
     held: int = 0  # size of `pieces` in bytes
     natural: dict[str, Levels] = field(default_factory=dict)
     scales: dict[tuple[object, ...], Scale] = field(default_factory=dict)
-    less: "tuple[_Store, Alignment, SheetValues] | None" = None  # the difference that was computed last
+    less: "tuple[object, Alignment, _Store] | None" = None  # of the difference that was computed last
+    identity: object = field(default_factory=object)
+    """Represents this store in another's keys: two stores that refer to each other would keep both passes in memory."""
 
 
 class SheetValues:
@@ -98,11 +100,12 @@ class SheetValues:
 
     def less(self, other: "SheetValues", alignment: Alignment = ()) -> "SheetValues":
         """The numbers of this pass minus those of another, where positions correspond by the alignment."""
-        known = self._store.less
-        if known is None or known[0] is not other._store or known[1] != alignment:
-            known = other._store, alignment, Difference(self, other, alignment)
-            self._store.less = known
-        return known[2].coloured(self.colours)
+        found, known = Difference(self, other, alignment), self._store.less
+        if known is not None and known[0] is other._store.identity and known[1] == alignment:
+            found._store = known[2]
+        else:
+            self._store.less = other._store.identity, alignment, found._store
+        return found
 
     # Numbers
 
@@ -165,7 +168,7 @@ class SheetValues:
         return sum(self.scale(name).beyond for name in names)
 
     def _key(self, name: str) -> tuple[object, ...]:
-        return name, self.colours, *(one._store for one in self.beside)
+        return name, self.colours, *(one._store.identity for one in self.beside)
 
     def _fixed(self, name: str) -> Levels | None:
         return self.colours.fixed(name)
