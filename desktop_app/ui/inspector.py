@@ -59,7 +59,7 @@ class Inspector(QWidget):
     def show_path(
         self, path: tuple[Cell, ...], view: View, theme: Theme, scale: float, names: Mapping[Cell, str] | None = None
     ) -> None:
-        """Show `view`, that of the last cell of `path`. `names` has words for cells, if not tensor and index."""
+        """Show `view`, that of the last cell of `path`. Cells not in `names` are named by tensor and index."""
         parts = []
         for n, cell in enumerate(path):
             words = escape((names or {}).get(cell) or f"{cell.name}{list(cell.index) or ''}")
