@@ -130,7 +130,7 @@ def test_before_it_is_computed_the_view_says_so(model, place):
 def test_a_grid_with_a_part_of_the_tokens_says_which_they_are(model, place):
     def note(count, token):
         own = scene_of(model, "a" * count, token=token, view=ViewOptions(lens="entropy"))
-        return str(panels(build_view(completed(own, lens.wants, model), place).content)[0].note)
+        return str(next(iter(panels(build_view(completed(own, lens.wants, model), place).content))).note)
 
     assert "tokens" not in note(8, 2)
     assert note(40, 39).endswith("the last 12 of 40 tokens, all below")
