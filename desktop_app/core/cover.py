@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from desktop_app.core.panels import (
     AnyPanel,
+    ArcsPanel,
     AtlasPanel,
     Bar,
     BarsPanel,
     Box,
+    CloudPanel,
     CurvePanel,
     GraphPanel,
     GridPanel,
@@ -61,7 +63,11 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     GridPanel: _grid,
     MultiplesPanel: _grid,
     AtlasPanel: lambda p: replace(_grid(p), numbers=_blank(p.numbers)),
-    ShadedPanel: _grid,
+    ShadedPanel: lambda p: replace(_grid(p), others=None if p.others is None else _blank(p.others)),
+    ArcsPanel: _grid,
+    CloudPanel: lambda p: replace(
+        p, note=_NOTE, points=np.zeros((0, 2)), labels=(), kind=None, kinds=(), marked=(), arrows=()
+    ),
     BarsPanel: cover_bars,
     WaterfallPanel: lambda p: replace(
         p, note=_NOTE, rises=tuple(replace(r, value=0.0, start=0.0, text=HIDDEN, remark="") for r in p.rises)
@@ -74,7 +80,7 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
     TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
 }
-"""Kind of panel -> the function that hides its numbers. Others are shown as they are: text, arcs, points in a plane."""
+"""Kind of panel -> the function that hides its numbers. The others have none: tokens and prose."""
 
 
 def cover_panel(panel: AnyPanel) -> AnyPanel:

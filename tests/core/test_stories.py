@@ -1,6 +1,7 @@
 """Stories: files are read as written, saved stories are read back, and files that are not stories are refused."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -192,3 +193,17 @@ def test_a_covered_view_has_no_number_and_keeps_its_panels_titles_and_sources(mo
                 assert after.labels == before.labels
             seen.add(type(after).__name__)
     assert {"StripsPanel", "GridPanel", "BarsPanel", "MultiplesPanel", "CurvePanel", "RulerPanel", "TextPanel"} <= seen
+
+
+def test_every_kind_of_panel_with_numbers_is_covered_what_it_shows_of_other_tokens_too():
+    from desktop_app.core import panels
+    from desktop_app.core.cover import _COVERS, cover_panel
+
+    assert set(get_args(panels.AnyPanel)) - set(_COVERS) == {panels.TokensPanel, panels.ProsePanel}
+    looks, names = np.array([[1.0, 0.0], [0.25, 0.75]]), ("of a", "of b")
+    arcs = panels.ArcsPanel(pieces=("a", "b"), values=looks, titles=names)
+    assert np.isnan(cover_panel(arcs).of_token(1).values).all()
+    shaded = panels.ShadedPanel(pieces=("a", "b"), values=looks[0], others=looks, titles=names)
+    assert np.isnan(cover_panel(shaded).of_token(1).values).all()
+    cloud = panels.CloudPanel(points=looks, labels=("a", "b"), marked=(0,), arrows=((0, 1),))
+    assert (len(cover_panel(cloud).points), cover_panel(cloud).labels, cover_panel(cloud).arrows) == (0, (), ())
