@@ -64,7 +64,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
 def _tried(
     title: str, check: Callable[[], Iterator[str]], show: Callable[[str, str], None] = lambda _title, _line: None
 ) -> Result:
-    """Run a check; `show` gets each line with the title, which is empty on all lines but the first."""
+    """Run a check; `show` gets each line with the title (empty after the first line), and a failure with the title."""
     lines: list[str] = []
     try:
         for line in check():

@@ -112,8 +112,9 @@ def weight_sizes(config: Config, name: str, values: Array, axis: int = -1) -> Ar
     """The magnitude of each number of the weight `name` as an operand, where a product sums over `axis` of `values`.
 
     onnxruntime computes an int8 product with 128 added to each integer of the weight, and finally subtracts 128 times
-    the sum of each group of the vector. Both sums are float32 and rounded once per group. For weights that are small
-    within their group, this exceeds the rounding of the product's terms.
+    the sum of each group of the vector. The product and the number subtracted from it are both summed in float32, and
+    rounded once per group. For weights that are small within their group, this exceeds the rounding of the product's
+    terms.
     """
     sizes = np.abs(values)
     if not (config.int8 and name in matrices(config)):

@@ -391,6 +391,8 @@ class Claim:
     def check(self, model: Model, state: State) -> Finding:
         """Check the claim on `model`, for the text and settings of `state`; return what was measured.
 
+        For generated text (`Ends`) only the text and the model count: edits and ablated heads are ignored.
+
         Raises LogitscopeError if the claim or the text names something that the model lacks.
         """
         state = self.change.of(state)

@@ -55,7 +55,7 @@ class Report:
 
 
 Progress = Callable[[int, int, str, str], None]
-"""(number done, total, name, "made", "unchanged" or what went wrong)"""
+"""(number done, total, name, and "made", "unchanged" or "failed")"""
 
 
 class Record:
@@ -88,7 +88,9 @@ def build(
     force: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Report:
-    """Make the figures that are not up to date. A figure that fails does not stop the others; the record has the rest.
+    """Make the figures that are not up to date. A figure that fails does not stop the others.
+
+    Each figure is recorded as soon as it is made.
 
     Raises ExportError before anything is made if a file to be written exists and is not from a build, unless `force`.
     """

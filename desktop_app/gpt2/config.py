@@ -74,7 +74,7 @@ class Config:
     bias: bool = True
     """Whether the model has biases. A nanoGPT model may lack them, and computes as if all were zero."""
     says_tied: bool = field(default=True, compare=False)
-    """False if the config does not state whether the head is tied, like nanoGPT's; then the weights decide."""
+    """False if a config in nanoGPT's form does not state whether W_U is tied to W_E; then the weights decide."""
     int8: bool = False
     """Whether matrix products round their operands to int8 (`gpt2/int8.py`). Never read from config.json."""
 

@@ -43,12 +43,12 @@ def usable_cores() -> int:
 
 
 def most_workers() -> int:
-    """The number of processes that a pool can have: on Windows 61, because its thread waits for all in one call."""
+    """The number of processes that a pool can have: on Windows 61, because one system call waits for all of them."""
     return 61 if sys.platform == "win32" else 1 << 10
 
 
 def give_way() -> None:
-    """Lower this process's priority, where the system allows it."""
+    """Lower this process's priority; on Windows, do nothing."""
     if sys.platform != "win32":
         os.nice(_NICE)
 

@@ -36,10 +36,10 @@ class GuestDesk(QObject):
         return f"{name_of(Path(self._folder))} is being opened."
 
     def of(self, folder: str, host: Model, tokens: int) -> Model | None:
-        """The model in `folder` if it is open and can be compared with `host`; else None, and it starts to open.
+        """The model in `folder` if it is open and can be compared with `host`; else None.
 
-        If `folder` is the host's own, that is `host`. An empty `folder` gives None, and releases the model that was
-        open.
+        A `folder` that has not been requested yet starts to open, in place of the previous one. If `folder` is the
+        host's own, the result is `host`. An empty `folder` gives None, and releases the model that was open.
         """
         own = bool(folder) and Path(folder).absolute() == host.folder.absolute()
         wanted = "" if own else folder

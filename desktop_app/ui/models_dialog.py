@@ -45,7 +45,7 @@ class ModelsDialog(QDialog):
         self._rows: list[ModelRow] = []
         self._fetching = self._loading = False
         self.is_opening = False
-        """Whether a model requested here is being opened."""
+        """Whether a model, requested here or elsewhere, has begun to open, with no trouble shown since."""
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 16, 20, 16)
         column.setSpacing(12)

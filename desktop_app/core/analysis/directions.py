@@ -146,7 +146,7 @@ class Term:
 def arithmetic(
     checkpoint: Checkpoint, terms: Sequence[Term], *, answer: int | None = None, without: int = 0, top: int = 10
 ) -> Nearest:
-    """The tokens nearest to a sum of rows, a - b + c; the tokens of the sum are left out, unless it has only one.
+    """The tokens nearest to a sum of rows, a - b + c; the tokens of the sum are left out.
 
     Raises ModelError for a sum without terms.
     """

@@ -2,7 +2,7 @@
 
 A layer norm is (x - mean) / s * w + b. For any scale s, a matrix that reads its output reads x through
 
-    W' = C (w * W)        C = I - 1/d, so that each column of w * W has mean 0
+    W' = C (w * W)        C = I - 1/d, so that each column of W' has mean 0
 
 Hence W_Q', W_K', W_V' are folded with ln1 and W_U' with the final norm. W_O does not read the output of a layer norm
 and is unchanged. Biases are left out: they are the same for every token. A head is W_OV = W_V' W_O and W_QK = W_Q'

@@ -1,4 +1,4 @@
-"""The map of embeddings: every token's row in a plane, coloured by the kind of token, next to its nearest neighbours.
+"""The map of embeddings: every token's row as a point, coloured by kind; and the chosen token's nearest neighbours.
 
 Its cells are `map.token[token]`, the cosine of a token's row with that of the chosen token.
 """

@@ -49,7 +49,8 @@ from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.phrase import Count, Phrase
 from desktop_app.gpt2.weights import UNEMBEDDING
 
-# settings of the pass that stay when a passage becomes the prompt; all others are reset
+# settings of the pass that are not reset when a passage becomes the prompt: the model stays, and `text`, `start` and
+# `space` are the passage's
 _OF_PROMPT = ("model", "int8", "text", "start", "space")
 _HEAD_LEAD = Phrase(
     "The passages of many texts in which this head writes most into the stream, and its scores over all texts. Each "

@@ -1,7 +1,8 @@
 """Reads an untrusted Office package within limits, checks each part as it is parsed, and writes the package again.
 
-python-pptx, and later PowerPoint, read exactly what was checked: every XML part is written again from its tree, in
-UTF-8, so that nothing refused here gets through in another encoding. ECMA-376 part 2 defines packages.
+python-pptx, and later PowerPoint, read exactly what was checked: every part of an XML type is written again from its
+tree, in UTF-8, so that nothing refused here gets through in another encoding. Other parts, and pictures (SVG too), are
+copied as they are. ECMA-376 part 2 defines packages.
 """
 
 import io
@@ -48,7 +49,7 @@ _STAYS = "ppaction://hlinkshowjump"
 
 @dataclass
 class _Part:
-    """A part by its name without a leading slash. `tree` is its parsed XML, if it is XML."""
+    """A part by its name without a leading slash. `tree` is its parsed XML, if its type is XML and it is no picture."""
 
     name: str
     kind: str
@@ -59,7 +60,9 @@ class _Part:
 
 
 def clean_package(path: Path) -> bytes:
-    """The bytes of a template that is safe to open: complete, not too large, without slides, macros or outside links.
+    """The bytes of a template that is safe to open: complete, not too large, without slides or macros.
+
+    No relation leads out of it, except hyperlinks to web and mail addresses.
 
     Raises ExportError, in one sentence that says what is wrong and what to do.
     """
@@ -262,7 +265,7 @@ def _kept(package: _Package) -> Iterator[_Part]:
 
 
 def _refuse_outside(kind: str, target: str, path: Path) -> None:
-    """Raise ExportError for a relation whose target PowerPoint would fetch or run when it opens the deck."""
+    """Raise ExportError for an external relation, unless it is a hyperlink to a web or mail address."""
     if not (kind in _HYPERLINKS and target.lower().startswith(_LINKS_ALLOWED)):
         raise ExportError(
             f"{path} fetches {target[:80]!r} from outside whenever it is opened; embed that in the template instead."
