@@ -196,7 +196,8 @@ def _pass() -> Iterator[str]:
         if wrong:
             raise LogitscopeError(f"{name}: {', '.join(wrong)} is not what its formula says.")
         worst = max(finding.relative for finding in findings)
-        yield f"{name}: {len(findings)} tensors of {len(ids)} tokens recomputed, within {worst:.1g} of the sum"
+        off = f"at most {worst:.1g} of the sum of absolute terms off"
+        yield f"{name}: {len(findings)} tensors of {len(ids)} tokens recomputed, {off}"
 
 
 def _figures() -> Iterator[str]:

@@ -97,9 +97,8 @@ class Looks:
             raise SessionError(f"There is no key {self.to}; the text has {len(row)} tokens.")
         most = int(np.argmax(row))
         holds = self.bounds.hold(float(row[self.to])) and self.most in (None, most == self.to)
-        return Finding(
-            holds, f"{scene.labels[self.to]} gets {percent(float(row[self.to]))}; most goes to {scene.labels[most]}"
-        )
+        gets = f"{scene.labels[self.to]} gets {percent(float(row[self.to]))}"
+        return Finding(holds, f"{gets}; the largest weight goes to {scene.labels[most]}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,9 @@ class Answers:
         layer, head = self.head
         found = score(scene.checkpoint, scene.trace, layer=layer, head=head, query=scene.token, key=self.to)
         most = found.key_parts[int(np.argmax(found.by_key_part(relative=True)))].name
-        return Finding(most == f"blocks.{self.part[0]}.attn.result.{self.part[1]}", f"{most} wrote most of it")
+        return Finding(
+            most == f"blocks.{self.part[0]}.attn.result.{self.part[1]}", f"{most} contributes most of all parts"
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,10 @@ class Always:
         grid = _pattern(scene, self.head)
         queries = range(max(self.back, self.since or 0), len(grid))
         if not queries:
-            raise SessionError(f"The text is too short: no token has another {self.back} positions before it.")
+            raise SessionError(
+                f"The text is too short: no token from position {max(self.back, self.since or 0)} on "
+                f"has another {self.back} positions before it."
+            )
         good = [
             self.bounds.hold(float(grid[q, q - self.back]))
             and self.most in (None, int(np.argmax(grid[q])) == q - self.back)
@@ -391,15 +395,16 @@ class Claim:
     def check(self, model: Model, state: State) -> Finding:
         """Check the claim on `model`, for the text and settings of `state`; return what was measured.
 
-        For generated text (`Ends`) only the text and the model count: edits and ablated heads are ignored.
-
-        Raises LogitscopeError if the claim or the text names something that the model lacks.
+        Raises LogitscopeError if the claim or the text names something that the model lacks, or if it is about
+        generated text (`Ends`) and the pass is edited: generation knows no edits.
         """
         state = self.change.of(state)
         ids = encode(state, model.tokenizer)
-        if isinstance(self.statement, Ends):
-            return self.statement.run_on(model, ids)
         asked = asked_of(state, model.tokenizer)
         asked = replace(asked, edits=(*asked.edits, *self.change.written))
+        if isinstance(self.statement, Ends):
+            if asked.edits:
+                raise SessionError("What the text goes on with is claimed of the model as it is; leave the edits out.")
+            return self.statement.run_on(model, ids)
         trace = compute_passes(model.engine, model.tokenizer, asked).trace
         return self.statement.find(make_scene(model.name, model.checkpoint, model.tokenizer, trace, state))

@@ -23,8 +23,8 @@ sentence belongs to:
     { ends = "AABBCC" }                           what greedy generation gives, for as many tokens as that text has
 
 `above` and `below` are strict bounds on the measured number. Any claim may change the following before it is measured:
-`text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`; an `ends` claim
-ignores all but `text`. A `drawn` claim may give the draw's `u`.
+`text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`; an `ends` claim may
+change `text` alone. A `drawn` claim may give the draw's `u`.
 """
 
 from collections.abc import Mapping
@@ -275,4 +275,6 @@ def _claim(raw: Any, where: str, heads: Heads) -> Claim:
         edits=row.may("edits", _words, ()),
     )
     row.finish()
+    if isinstance(statement, Ends) and change != Change(text=change.text):
+        raise row.refuse("what the text goes on with (ends) is claimed of the model as it is; change text alone.")
     return Claim(statement, change)

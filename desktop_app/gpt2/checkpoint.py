@@ -189,7 +189,7 @@ def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
         if not config.says_tied:
             return replace(config, tie_word_embeddings=False)
         raise ModelError(
-            f"{folder}: lm_head.weight differs from wte.weight although config.json says that they are tied; "
+            f"{folder}: lm_head.weight differs from wte.weight, but they are tied unless config.json says otherwise; "
             'set "tie_word_embeddings": false if the head is its own.'
         )
     del stored["lm_head.weight"]

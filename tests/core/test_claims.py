@@ -1,10 +1,13 @@
 """Claims measure what plain numpy finds in the pass, and false claims fail."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from desktop_app.core.analysis import circuits
 from desktop_app.core.claims_file import STATEMENTS, read_claims
+from desktop_app.core.fields import Change
 from desktop_app.core.model import open_model
 from desktop_app.core.state import State
 from desktop_app.gpt2.edit import parse_edits
@@ -257,6 +260,10 @@ def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
     state = State(text="CBAABC")
     assert check(sorter, {"ends": "AABBCC"}, state) and check(sorter, {"ends": "AABB"}, state)
     assert not check(sorter, {"ends": "AABBCB"}, state)
+    with pytest.raises(SessionError, match="change text alone"):
+        check(sorter, {"ends": "AABBCC", "mute": [[0, 0]]}, state)
+    with pytest.raises(SessionError, match="the model as it is"):
+        check(sorter, {"ends": "AABBCC"}, replace(state, edits=(Change("blocks.0.attn.z[0]=0"),)))
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,11 @@ def rows_note(left_out: int) -> str:
     return Phrase("without the {1} largest components", left_out) if left_out else Phrase("rows less their mean")
 
 
+def rows_named(left_out: int) -> str:
+    """What is subtracted from those rows, for the title of code."""
+    return "less the mean row" + (f" and the {left_out} largest components" if left_out else "")
+
+
 def rows_as_numpy(left_out: int) -> list[str]:
     """Lines of code that compute those rows of `E`, as `centred`."""
     lines = ["centred = E - E.mean(0)"]

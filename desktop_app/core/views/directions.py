@@ -39,7 +39,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import rows_as_numpy, rows_note, token_name
+from desktop_app.core.views.common import rows_as_numpy, rows_named, rows_note, token_name
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
@@ -362,7 +362,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
         lines.append("direction = direction - direction @ axes.T @ axes")
     return program(
         scene.checkpoint,
-        "the cosine of every token's row, less the mean row, with a direction",
+        f"the cosine of every token's row, {rows_named(_without(scene))}, with a direction",
         tuple(reads),
         [
             *lines,

@@ -34,7 +34,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State, with_option
-from desktop_app.core.views.common import rows_as_numpy
+from desktop_app.core.views.common import rows_as_numpy, rows_named, rows_note
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
@@ -251,7 +251,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     value, one, other = _vectors(scene, cell)
     readout = describe(scene, cell)
     lines = (
-        formula_line("cos = (a / |a|) · (b / |b|)", Phrase("rows of W_E less their mean")),
+        formula_line("cos = (a / |a|) · (b / |b|)", rows_note(_without(scene))),
         Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(one)), f"= {number(value)}"),
     )
     strips = (
@@ -269,7 +269,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
     """Lines of code that recompute the cosine of every token's row with the chosen token's row."""
     return program(
         scene.checkpoint,
-        "the cosine of every token's row, less the mean row, with the chosen token's",
+        f"the cosine of every token's row, {rows_named(_without(scene))}, with the chosen token's",
         (("E", "embed.W_E", ""),),
         [*rows_as_numpy(_without(scene)), f"one = centred[{chosen(scene)}]",
          "result = centred @ one / np.linalg.norm(centred, axis=1) / np.linalg.norm(one)"],

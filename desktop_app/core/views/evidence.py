@@ -192,7 +192,9 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             describe(scene, cell).value,
             source=(f"blocks.{layer}.mlp.post", (scene.token, neuron)),
         )
-        lead = Phrase("The model's own number on this prompt; it opens to the sum that it is made of.")
+        lead = Phrase(
+            "The model's own number on this prompt; it opens to the activation function at the neuron's input."
+        )
         return View(
             Phrase("Neuron {1}", name_of(layer, neuron)),
             lead,

@@ -173,8 +173,8 @@ class _Bound:
         self._nodes += 1 + len(attributes)
         if self._nodes > _NODES or self._depth > _DEPTH:
             raise ExportError(
-                f"{self._path} has more than {_NODES:,} elements, or more than {_DEPTH} within each other; a template "
-                "is a few layouts: delete what it does not need."
+                f"{self._path} has more than {_NODES:,} elements and attributes, or more than {_DEPTH} elements within "
+                "each other; a template is a few layouts: delete what it does not need."
             )
 
     def _end(self, _name: str) -> None:
@@ -267,9 +267,7 @@ def _kept(package: _Package) -> Iterator[_Part]:
 def _refuse_outside(kind: str, target: str, path: Path) -> None:
     """Raise ExportError for an external relation, unless it is a hyperlink to a web or mail address."""
     if not (kind in _HYPERLINKS and target.lower().startswith(_LINKS_ALLOWED)):
-        raise ExportError(
-            f"{path} fetches {target[:80]!r} from outside whenever it is opened; embed that in the template instead."
-        )
+        raise ExportError(f"{path} refers to {target[:80]!r} outside of it; embed that in the template instead.")
 
 
 def _without_slides(part: _Part) -> None:
