@@ -52,8 +52,11 @@ def in_bytes(chance: random.Random, data: bytes) -> bytes:
 
 
 def in_json(chance: random.Random, data: bytes) -> bytes:
-    """Change a few values of a JSON text, and sometimes its bytes too."""
-    tree = json.loads(data)
+    """Change a few values of a JSON text, and sometimes its bytes too; of what is no JSON any more, the bytes alone."""
+    try:
+        tree = json.loads(data)
+    except ValueError:
+        return in_bytes(chance, data)
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
         tree = changed_tree(chance, tree)
     text = json.dumps(tree, allow_nan=True, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
