@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = arguments.ids
     ids = encode(state, model.tokenizer) if given is None else parse_ids(given, model.config.vocab_size)
     model.engine.check_ids(ids)
-    state = state if arguments.head is None else replace(state, head=arguments.head)
+    state = replace(state, layer=block, head=state.head if arguments.head is None else arguments.head)
     check_index("head", state.head, model.config.n_head)
     check_index("token", state.token, len(ids))
     check_index("position", state.position, len(ids))

@@ -230,7 +230,7 @@ TAKES: dict[str, Options] = {
             metavar="WHICH",
             default="lecture",
         ),
-        Option("--block", "the block that is shown in full (default 0), or whose head a lecture is about", int, "L"),
+        Option("--block", "the block shown in full (default 0), or whose head a slide or lecture is about", int, "L"),
         Option("--head", "the head, counted from 0 (default 0; in a lecture: the one that shows most)", int, "H"),
         Option("--lang", f"language of titles, labels and notes: {_LANGUAGES} (default {ENGLISH})", default=ENGLISH),
         TOKEN,

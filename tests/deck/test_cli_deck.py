@@ -87,6 +87,12 @@ def test_a_session_brings_its_prompt_place_and_settings(capfd, model, tmp_path):
     assert any("5 tokens" in s.text_frame.text for s in deck.slides[0].placeholders)
 
 
+def test_a_heads_page_is_that_of_the_block_and_the_head_that_are_asked_for(deck):
+    status, _, _, out = deck("--steps", "heads", "--heads-show", "weights", "--block", 1, "--head", 2)
+    assert status == 0
+    assert Presentation(out).slides[0].shapes.title.text_frame.text.startswith("Block 1 · Head 2")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

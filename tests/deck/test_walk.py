@@ -106,6 +106,8 @@ def test_a_slide_of_a_workspace_makes_one_point_and_keeps_the_rest_of_its_lead_f
         assert len(list(panels_of(slide.job.view.content))) <= 2
         assert slide.large
         whole = str(slide.job.view.lead)
+        # One picture is all that a slide has room for, so its sentence speaks of no list and no counts beside it.
+        assert not {"list", "counts", "Liste", "Anzahlen"} & set(slide.lead.split())
         assert slide.lead and whole.startswith(slide.lead) and whole in slide.notes
 
 

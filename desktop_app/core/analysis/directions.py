@@ -143,19 +143,28 @@ class Term:
     token: int
 
 
+def summed(table: Rows, terms: Sequence[Term]) -> Array:
+    """The sum of the rows of some tokens, each with its sign: [d_model]. Raises ModelError where the terms cancel."""
+    parts = np.array([[term.sign] for term in terms], np.float64) * table.of([term.token for term in terms])
+    direction: Array = parts.sum(0)
+    # What rounding leaves of a + b - a - b is no direction, either.
+    if not np.linalg.norm(direction) > 1e-12 * np.linalg.norm(parts):
+        raise ModelError("This direction is zero: its terms cancel.")
+    return direction
+
+
 def arithmetic(
     checkpoint: Checkpoint, terms: Sequence[Term], *, answer: int | None = None, without: int = 0, top: int = 10
 ) -> Nearest:
     """The tokens nearest to a sum of rows, a - b + c; the tokens of the sum are left out.
 
-    Raises ModelError for a sum without terms.
+    Raises ModelError for a sum without terms, or with terms that cancel.
     """
     if not terms:
         raise ModelError("There is nothing to add up; give tokens, as in: uncle - man + woman.")
     table = rows(checkpoint, without=without)
-    ids = [term.token for term in terms]
-    direction = np.array([term.sign for term in terms], np.float64) @ table.of(ids)
-    return nearest(table, direction, left_out=tuple(dict.fromkeys(ids)), answer=answer, top=top)
+    left_out = tuple(dict.fromkeys(term.token for term in terms))
+    return nearest(table, summed(table, terms), left_out=left_out, answer=answer, top=top)
 
 
 def nearest(

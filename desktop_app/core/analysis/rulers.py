@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis import head_circuits
-from desktop_app.core.analysis.directions import rows
+from desktop_app.core.analysis.directions import rows, summed
 from desktop_app.core.analysis.expression import Sum, parse_sum
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
@@ -111,8 +111,7 @@ def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 
     """
     of, config = ruler.of, checkpoint.config
     if isinstance(of, Sum):
-        table = rows(checkpoint, without=without)
-        found: Array = np.array([t.sign for t in of.terms], float) @ table.of([t.token for t in of.terms])
+        found: Array = summed(rows(checkpoint, without=without), of.terms)
     elif isinstance(of, Neuron):
         if not (of.layer < config.n_layer and of.neuron < config.d_mlp):
             raise ModelError(
