@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=180, help="how long; 180 by default")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other actions")
     arguments = parser.parse_args()
+    faulthandler.enable()  # a crash says where every thread was
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME"):

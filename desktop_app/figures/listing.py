@@ -218,6 +218,14 @@ def _check_value(key: str, value: Any, option: Option | None) -> None:
         raise ExportError(f"{key} must be a text, in quotes.")
 
 
+def _is_there(path: Path) -> bool:
+    """Tell whether a file or folder has this path; False for a name that is too long for one."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _parsed(
     parser: argparse.ArgumentParser, fields: Mapping[str, Any], rows: Mapping[str, Option], base: Path
 ) -> argparse.Namespace:
@@ -237,7 +245,7 @@ def _parsed(
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         # The value may also be a model's name: bundled, or owner/name on the hub.
-        is_path = key in _PATHS and (key not in ("model", "beside") or (base / text).exists())
+        is_path = key in _PATHS and (key not in ("model", "beside") or _is_there(base / text))
         argv.append(f"--{key}={base / text if is_path else text}")
     try:
         return parser.parse_args(argv)
