@@ -222,7 +222,7 @@ def _is_there(path: Path) -> bool:
     """Tell whether a file or folder has this path; False for a name that is too long for one."""
     try:
         return path.exists()
-    except OSError:
+    except OSError:  # no file can have this name; what is wrong with it is said where the model is looked up
         return False
 
 
