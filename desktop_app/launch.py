@@ -59,12 +59,14 @@ def loading() -> Iterator[None]:
 
     Collections would find nothing, take a tenth of the start-up time, and later block the window for 50 ms at times.
     """
+    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def require_display() -> None:

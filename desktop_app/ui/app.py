@@ -19,6 +19,7 @@ from desktop_app.core.starts import begun, set_aside
 from desktop_app.gpt2.errors import fault_words
 from desktop_app.gpt2.system import closing_signals, share_one_heap
 from desktop_app.ui import fonts
+from desktop_app.ui.collector import GarbageCollector
 from desktop_app.ui.first_view import FirstView, offer_session
 from desktop_app.ui.icon import window_icon
 from desktop_app.ui.qt_log import qt_logged
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def make_application(argv: list[str] | None = None) -> QApplication:
-    """The one QApplication, with the program's name, fonts and style."""
+    """The one QApplication, with the program's name, fonts and style; from then on its thread collects the garbage."""
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
@@ -40,6 +41,7 @@ def make_application(argv: list[str] | None = None) -> QApplication:
     app.setWindowIcon(window_icon())
     app.setStyle("Fusion")
     fonts.register()
+    GarbageCollector(app)
     return app
 
 

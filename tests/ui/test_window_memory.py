@@ -20,6 +20,7 @@ from desktop_app.core.steps import workspaces
 from desktop_app.gpt2 import edited
 from desktop_app.gpt2.system import usable_cores
 from desktop_app.gpt2.tensors import size_in_bytes
+from desktop_app.ui.collector import GarbageCollector
 from desktop_app.ui.lanes import Lane
 from tests.checkpoints import write_checkpoint
 from tests.conftest import ROOT
@@ -37,6 +38,17 @@ def seen(desk):
 
     desk.c.scene_changed.connect(note)
     return found
+
+
+@pytest.fixture
+def uncollected(qapp):
+    """Nothing is collected during the test: what reference counts do not free stays."""
+    gc.collect()
+    collector = qapp.findChild(GarbageCollector)
+    collector.stop()
+    assert not gc.isenabled()
+    yield
+    collector.start()
 
 
 def freed(desk):
@@ -104,58 +116,48 @@ def test_of_everything_that_the_window_makes_there_is_no_more_after_eight_rounds
     assert not more
 
 
-def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(qapp, qtbot, tiny, other):
+def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(qapp, qtbot, tiny, other, uncollected):
     """Its sessions have threads, mapped files and memory, which would add up if they waited for garbage collection."""
     from desktop_app.ui.app import open_window
 
-    gc.collect()
-    gc.disable()
-    try:
-        counts = []
-        for number in range(6):
-            window = open_window((tiny, other)[number % 2], "Hello, you", int8=number % 3 == 1)
-            desk = Desk(window, qtbot)
-            desk.settle()
-            if number % 2:
-                desk.c.open_model(tiny)
-                desk.settle()
-                window.do("workspace:heads")
-                window.do("check_all")
-                desk.settle()
-            held = [weakref.ref(o) for o in (desk.c.model, desk.c.model.engine, desk.scene, desk.scene.trace)]
-            if number == 4:
-                window.prompt.insertPlainText(" and more")  # its pass is running, and a timer to free memory is pending
-                qapp.processEvents()
-            window.close()
-            window.deleteLater()
-            qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-            del window, desk
-            assert [ref() for ref in held] == [None] * 4
-            counts.append(psutil.Process().num_threads())
-    finally:
-        gc.enable()
-    assert max(counts) <= counts[0], f"threads after each window: {counts}"
-
-
-def test_a_closed_window_lets_go_of_the_snapshots_that_it_opened_ahead(qapp, qtbot, tmp_path):
-    from desktop_app.ui.app import open_window
-
-    steps = [write_checkpoint(tmp_path / "run" / f"checkpoint-{n}", BYTES, seed=n) for n in range(4)]
-    gc.collect()
-    gc.disable()
-    try:
-        window = open_window(steps[1], "Hello, you")
+    counts = []
+    for number in range(6):
+        window = open_window((tiny, other)[number % 2], "Hello, you", int8=number % 3 == 1)
         desk = Desk(window, qtbot)
         desk.settle()
-        kept = [weakref.ref(desk.c.loads.shelf.find(step, int8=False)) for step in steps]
-        assert None not in [model() for model in kept]
+        if number % 2:
+            desk.c.open_model(tiny)
+            desk.settle()
+            window.do("workspace:heads")
+            window.do("check_all")
+            desk.settle()
+        held = [weakref.ref(o) for o in (desk.c.model, desk.c.model.engine, desk.scene, desk.scene.trace)]
+        if number == 4:
+            window.prompt.insertPlainText(" and more")  # its pass is running, and a timer to free memory is pending
+            qapp.processEvents()
         window.close()
         window.deleteLater()
         qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         del window, desk
-        assert [model() for model in kept] == [None] * 4
-    finally:
-        gc.enable()
+        assert [ref() for ref in held] == [None] * 4
+        counts.append(psutil.Process().num_threads())
+    assert max(counts) <= counts[0], f"threads after each window: {counts}"
+
+
+def test_a_closed_window_lets_go_of_the_snapshots_that_it_opened_ahead(qapp, qtbot, tmp_path, uncollected):
+    from desktop_app.ui.app import open_window
+
+    steps = [write_checkpoint(tmp_path / "run" / f"checkpoint-{n}", BYTES, seed=n) for n in range(4)]
+    window = open_window(steps[1], "Hello, you")
+    desk = Desk(window, qtbot)
+    desk.settle()
+    kept = [weakref.ref(desk.c.loads.shelf.find(step, int8=False)) for step in steps]
+    assert None not in [model() for model in kept]
+    window.close()
+    window.deleteLater()
+    qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    del window, desk
+    assert [model() for model in kept] == [None] * 4
 
 
 def test_what_a_workspace_computed_leaves_nothing_of_the_weights_file_behind(desk, monkeypatch):
