@@ -1,9 +1,10 @@
 """Python's garbage collection, in the window's thread alone.
 
-Python collects in whichever thread happens to allocate. Qt's objects may be destroyed only in the thread that owns them,
-and PySide lets other threads run while an object is half destroyed: a collection in a worker would then destroy a widget
-in the wrong thread, or visit what has gone, and end the process. So automatic collection is off while a window is open,
-and a timer in the window's thread does the same work (the way of Kovid Goyal, PyQt mailing list, August 2011).
+Python collects in whichever thread happens to allocate. Qt's objects may be destroyed only in the thread that owns
+them, and PySide lets other threads run while an object is half destroyed: a collection in a worker would then destroy a
+widget in the wrong thread, or visit what has gone, and end the process. So automatic collection is off while a window
+is open, and a timer in the window's thread does the same work (as Kovid Goyal described it on the PyQt mailing list in
+August 2011).
 """
 
 import gc
