@@ -128,7 +128,7 @@ def as_table(models: Sequence[Census]) -> list[list[str]]:
         lines.append([family, *(own.get(family, "-") for own in counts)])
     lines.append(["all", *(f"{model.total:,}" for model in models)])
     lines.append(["attention, of the blocks", *(f"{model.of_blocks(*ATTENTION):.1%}" for model in models)])
-    lines.append(["The MLP's share of the blocks", *(f"{model.of_blocks(*MLP):.1%}" for model in models)])
+    lines.append(["MLPs, of the blocks", *(f"{model.of_blocks(*MLP):.1%}" for model in models)])
     lines.append(["embeddings, of all", *(f"{model.of_all(*EMBEDDINGS):.1%}" for model in models)])
     return lines
 

@@ -23,6 +23,7 @@ from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State, encode
 from desktop_app.gpt2.errors import SessionError
+from desktop_app.gpt2.mask import CAUSAL
 
 Head = tuple[int, int]
 Heads = Mapping[str, Head]
@@ -396,15 +397,17 @@ class Claim:
         """Check the claim on `model`, for the text and settings of `state`; return what was measured.
 
         Raises LogitscopeError if the claim or the text names something that the model lacks, or if it is about
-        generated text (`Ends`) and the pass is edited: generation knows no edits.
+        generated text (`Ends`) and the pass has edits or a mask: text is generated without them.
         """
         state = self.change.of(state)
         ids = encode(state, model.tokenizer)
         asked = asked_of(state, model.tokenizer)
         asked = replace(asked, edits=(*asked.edits, *self.change.written))
         if isinstance(self.statement, Ends):
-            if asked.edits:
-                raise SessionError("What the text goes on with is claimed of the model as it is; leave the edits out.")
+            if asked.edits or asked.mask != CAUSAL:
+                raise SessionError(
+                    "Claims about generated text are about the unchanged model; leave the edits and the mask out."
+                )
             return self.statement.run_on(model, ids)
         trace = compute_passes(model.engine, model.tokenizer, asked).trace
         return self.statement.find(make_scene(model.name, model.checkpoint, model.tokenizer, trace, state))

@@ -6,14 +6,14 @@ sentence belongs to:
     { next = " creature", rank = 1 }              the next token: its rank, from 1, or its share after the cuts
     { next = " were", above = 0.5, kept = true }
     { looks = [5, 1], to = 5, above = 0.4, most = true }    a head's weight on a key, from the selected token
-    { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head attends to
+    { answers = [5, 1], to = 5, part = [3, 5] }   which head's output at a key adds most to a head's score
     { always = [3, 5], back = 1, above = 0.25 }   a head's weight on the key 1 back, at all queries or a `share` of them
     { apart = [" men", " horse"], tokens = 3 }    the smallest distance from the first token to the second
     { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight
     { drawn = " seven" }                          the token that the draw lands on
     { count = 18 }                                how many tokens the text has
     { left = 9 }                                  how many tokens can be drawn after the cuts
-    { active = 1, below = 0.05 }                  which share of a block's neurons stays above zero
+    { active = 1, below = 0.05 }                  the fraction of a block's neurons that is above zero
     { loss = true, above = 9.5 }                  the mean loss of the text's tokens, in nats
     { near = " blue", to = " golden", rank = 1 }  the rank of a row of W_E among those nearest to another
     { sum = "uncle - man + woman", to = " aunt", rank = 1 }    the rank of a row of W_E among those nearest to a sum
@@ -276,5 +276,5 @@ def _claim(raw: Any, where: str, heads: Heads) -> Claim:
     )
     row.finish()
     if isinstance(statement, Ends) and change != Change(text=change.text):
-        raise row.refuse("what the text goes on with (ends) is claimed of the model as it is; change text alone.")
+        raise row.refuse("a claim about generated text (ends) is about the unchanged model; change text alone.")
     return Claim(statement, change)

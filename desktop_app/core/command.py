@@ -122,9 +122,9 @@ def going_to(index: int) -> Callable[[State, Model], State]:
 
 
 def opening(*names: str) -> Callable[[State, Model], State]:
-    """A change that makes `names`, keys of workspaces without a tab, the path of the inspector, which shows the last.
+    """A change that makes `names`, keys of workspaces without a tab, the path of the inspector.
 
-    Without names the inspector is closed.
+    The inspector shows the last of its path; without names it is closed.
     """
     path = tuple(Cell(name, ()) for name in names)
     return lambda state, _model: replace(state, opened=path)

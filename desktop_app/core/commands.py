@@ -266,7 +266,7 @@ _DIRECTIONS = (
     ),
     Command(
         "ruler_keep",
-        "Directions: keep this direction, or stop keeping it",
+        "Directions: save this direction, or remove it from the saved ones",
         "Circuits",
         (),
         "scene",
@@ -274,7 +274,7 @@ _DIRECTIONS = (
         do.keep_ruler,
         lambda state, _model: state.view.direction.strip() in state.rulers,
     ),
-    Command("ruler_next", "Directions: the next that is kept", "Circuits", (), "scene", change=do.next_ruler),
+    Command("ruler_next", "Directions: the next saved direction", "Circuits", (), "scene", change=do.next_ruler),
     Command(
         "ruler_steer",
         "Directions: add this direction to the pass",

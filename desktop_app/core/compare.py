@@ -47,7 +47,7 @@ from desktop_app.gpt2.phrase import Phrase
 
 AFTER = "after"
 CHANGE, DIFFER = "change", "differ"
-"""Prefixes for the cells of a difference: `change` for a pass and its edits, `differ` for two prompts."""
+"""Prefixes for the cells of a difference: `change` for a pass and its edits, `differ` for two prompts or two models."""
 
 MARK = ":"
 

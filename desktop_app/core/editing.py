@@ -75,12 +75,12 @@ _STEERED = (
     "second's. Its chip has a slider for the strength."
 )
 _EDGE = (
-    "Adds what the earlier head writes in the other prompt less what it writes here, on its direct way alone and with "
+    "Adds what the earlier head writes in the other prompt less what it writes here, by the direct path alone and with "
     "the layer norm's scale as it is without edits: an approximation of that edge."
 )
 _READ = (
-    "The head's own queries meet the other prompt's keys, none of them masked, and take its values: what "
-    "cross-attention does."
+    "The head's own queries attend to the other prompt's keys, none of them masked, and read its values, as in "
+    "cross-attention."
 )
 
 ACTIONS: tuple[Action, ...] = (
@@ -110,7 +110,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("across", "Read the other prompt's keys and values", "=across", (HEAD,), other=True),
     Action(
         "edge",
-        "Add what an earlier head says in the other prompt …",
+        "Add what an earlier head writes in the other prompt …",
         "+=edge[{0}, {1}]",
         (INPUT,),
         (Field("The earlier head's block", "0"), Field("Its number", "0")),

@@ -48,7 +48,10 @@ Kind = Callable[[Any, Callable[[str], SessionError]], Any]
 
 
 def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> Any:
-    """A field that is saved in sessions. `run`: it determines what the pass computes. `undo`: undo restores it."""
+    """A field that is saved in sessions.
+
+    `run`: it determines what the pass computes. `undo`: undo restores it, as it does every `run` field.
+    """
     return field(default=default, metadata={"kind": kind, "run": run, "undo": undo or run})
 
 

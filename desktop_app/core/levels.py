@@ -251,7 +251,7 @@ def _written(value: float) -> tuple[str, str, str]:
 
 
 def cell_text(value: float, *, share: bool = False) -> str:
-    """A number for display inside a cell: two decimals, or two significant digits if it is smaller; "" for NaN.
+    """A number for display inside a cell: at most two decimals, or two significant digits if it is small; "" for NaN.
 
     A `share`, a number from 0 to 1, is written as 1.00 only if it is exactly 1.
     """

@@ -46,8 +46,8 @@ class StoredWeight:
 class Checkpoint:
     """A model's folder that passed every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
-    Weights stored as float32 and not transposed are mapped from their files. `stored` says how each weight is stored; a
-    tied unembedding is stored as the embedding.
+    Weights stored as aligned float32 and not transposed are mapped from their files; others are converted copies.
+    `stored` says how each weight is stored; a tied unembedding is stored as the embedding.
     """
 
     folder: Path
@@ -236,7 +236,7 @@ def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) 
     if entry.shape != expected:
         return f"has shape {list(entry.shape)}; config.json needs {list(expected)}"
     if entry.dtype not in _WEIGHT_TYPES:
-        return f"is stored as {entry.dtype}; weights must be F32, F16 or BF16"
+        return f"is stored as {entry.dtype}; weights must be F32, F16, BF16 or F64"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""A GPT-2's hyper-parameters: reads `config.json`, checks bounds, and refuses fields that would change the numbers."""
+"""The hyper-parameters of a GPT-2, read from `config.json`: bounds are checked, unsupported fields refused by name."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -16,7 +16,7 @@ from desktop_app.gpt2.weights import WeightSpec, all_weights, parameter_count
 
 @dataclass(frozen=True)
 class TensorFinding:
-    """One tensor: its name in the file, how it is stored (empty if it is missing), and what is wrong with it."""
+    """One tensor: its name in the file, how it is stored (empty if missing or unknown), and what is wrong with it."""
 
     name: str
     stored: str
@@ -42,7 +42,7 @@ class Diagnosis:
         return len(self.troubles) + sum(bool(finding.fault) for finding in self.tensors)
 
     def lines(self, *, everything: bool = False) -> Iterator[str]:
-        """The report line by line; tensors without fault only with `everything`."""
+        """The report line by line; tensors without a fault only with `everything`."""
         yield str(self.folder)
         if self.config is not None:
             c = self.config

@@ -59,8 +59,9 @@ def label(data: bytes) -> str:
 def quoted(data: bytes) -> str:
     """The token quoted for a sentence, `'·creature'`: spaces as in its label, straight quotes, and lossless escapes.
 
-    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` are as in Python; `\\u{a0}` is a character that is invisible by itself, and
-    `\\xe2` a byte of an incomplete UTF-8 character. `unquote` returns the same bytes.
+    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` are as in Python; `\\u{a0}` is a character that is invisible by itself, a
+    combining mark without a base, or `·` itself; `\\xe2` is a byte of an incomplete UTF-8 character. `unquote` returns
+    the same bytes.
     """
     shown: list[str] = []
     bare = True

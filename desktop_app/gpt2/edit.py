@@ -257,8 +257,8 @@ def _taken(array: Array, within: Sequence[Array]) -> Array:
 def keep_and_put(edits: Iterable[Edit], config: Config, positions: int, mask: str = CAUSAL) -> dict[str, Array]:
     """`X.keep` and `X.put` of every edited tensor X, at full size, for a text of `positions` tokens.
 
-    Raises ModelError for cells that do not exist, and for a row of scores in which every key that `mask` lets it see is
-    set to -inf.
+    Raises ModelError for cells that do not exist, for edits that together give a number that is not finite, and for a
+    row of scores in which every key that `mask` lets it see is set to -inf.
     """
     edits = tuple(edits)
     require_inside(edits, config, positions)

@@ -26,7 +26,8 @@ from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import matrices
 
 CAPTURE_LIMIT = 256 << 20
-"""Bytes. Up to this size a trace takes every tensor from the graph; a larger one derives most tensors from a few."""
+"""Bytes. Until weights are prepacked, a trace up to this size takes every tensor from the graph. Any other trace takes
+a few, and derives the rest from them."""
 
 STREAM_LIMIT = 1 << 28
 """Bytes. Up to this size `Engine.tensors` computes a pass in one run; a larger one runs block by block."""

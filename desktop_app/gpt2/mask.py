@@ -265,8 +265,8 @@ def seen_by(mask: str, config: Config, layer: int, head: int, query: int, count:
 
 
 def reach(mask: str, config: Config, layer: int, head: int, query: int, count: int) -> int:
-    """The number of keys, counted from the first, that contain all keys a query sees.
+    """How many keys, counted from the first, include every key that the query can see.
 
-    That is up to the query itself, or all keys if the rule lets it see later ones.
+    These are the keys up to the query itself, or all `count` keys if the rule lets it see later ones.
     """
     return count if mask_of(mask, config).of(layer, head).later else query + 1

@@ -1,4 +1,4 @@
-"""Matrix products by onnxruntime on the calling thread, for several threads with a piece of the work each.
+"""Matrix products by onnxruntime on the calling thread, for threads that each do a piece of the work.
 
 Numpy's products run on all cores and wait for each other's threads between two pieces; onnxruntime's take two thirds of
 their processor time (Intel, AVX-512), and give the same bits however many threads call.
@@ -15,7 +15,10 @@ from desktop_app.gpt2.graph import IR_VERSION, OPSET
 
 
 def times_rows(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The dot product of each of `vectors` [m, n] with each of `rows` [p, n]: [m, p]. Neither is copied."""
+    """The dot product of each of `vectors` [m, n] with each of `rows` [p, n]: [m, p].
+
+    Contiguous arrays are not copied.
+    """
     feeds = {"vectors": np.ascontiguousarray(vectors), "rows": np.ascontiguousarray(rows)}
     found: NDArray[np.float32] = _session().run(["products"], feeds)[0]
     return found

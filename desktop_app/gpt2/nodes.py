@@ -20,7 +20,7 @@ CONTRIB = "com.microsoft"
 
 
 class Nodes:
-    """Collects nodes; every method returns the name of its result.
+    """Collects nodes; methods that add one node or constant return the name of its result.
 
     An operation without a given name is added only once: a second call with the same operands returns the same result.
     """

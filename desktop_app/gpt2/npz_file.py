@@ -14,7 +14,7 @@ from desktop_app.gpt2.files import whole_file
 
 LIMIT = 2 << 30  # bytes: the limit for all arrays of a file
 
-# kinds of dtypes that are written; others, as complex numbers and dates, would be converted with a warning
+# dtype kinds that a file may hold; numpy converts others, such as complex numbers and dates, only with a warning
 _KINDS = "biufU"
 
 ABOUT = "about"
@@ -24,8 +24,9 @@ ABOUT = "about"
 def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write tensors one after the other, uncompressed and with a fixed date, so that equal tensors give equal bytes.
 
-    Integers become int64, strings stay strings, everything else becomes float32. Nothing in the file is pickled:
-    `numpy.load` reads it without options. The file appears under `path` only when it is complete. Raises ExportError.
+    Integers and booleans become int64, strings stay strings, everything else becomes float32. Nothing in the file is
+    pickled: `numpy.load` reads it without options. The file appears under `path` only when it is complete. Raises
+    ExportError.
     """
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, ABOUT, np.array(json.dumps(dict(metadata))))

@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Phrase(str):
-    """English text. `key` has placeholders {1}, {2} ... for `values`: phrases, counts or whatever `str` can convert."""
+    """English text. `key` has placeholders {1}, {2} ... for `values`: phrases, counts, or objects inserted as text."""
 
     __slots__ = ("key", "values")
     key: str

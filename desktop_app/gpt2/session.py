@@ -134,7 +134,8 @@ def session_of(
 
     Without `fuse`, onnxruntime does not optimize the graph, so that a tensor has the same bits whichever other tensors
     are outputs. The session runs on `threads` threads, or on all cores if that is 0. Without an `arena`, no memory is
-    kept for the next run. Raises Cancelled if `stop` was set, ModelError if the temporary file cannot be written.
+    kept for the next run. Raises Cancelled if `stop` was set, ModelError if the weights cannot be written to the
+    temporary file or onnxruntime cannot load the graph.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
@@ -190,7 +191,7 @@ def _write_data(
                     tensor.external_data.add(key=key, value=str(value))
                 file.write(data.data)
     except OSError as reason:
-        raise ModelError(f"{path.parent} cannot take the rounded weights: {reason.strerror or reason}.") from reason
+        raise ModelError(f"{path.parent} cannot take the weights: {reason.strerror or reason}.") from reason
 
 
 def _arrays(names: Iterable[str], weights: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:

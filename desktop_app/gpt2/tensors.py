@@ -1,8 +1,8 @@
 """The table of tensors: every intermediate of GPT-2's forward pass, its axes, meaning and formula.
 
 The graph's outputs, the trace, the steps of the views, the inspector, the exporters and the parity tests all read it.
-Names follow TransformerLens, with two differences: a layer norm's `normalized` is before weight and bias here,
-and q, k, v, z are [head, pos, d_head].
+Names follow TransformerLens, with three differences: here a layer norm's `normalized` is before weight and bias;
+`attn.scores` are neither scaled nor masked; and q, k, v, z are [head, pos, d_head].
 """
 
 from collections.abc import Iterator, Mapping

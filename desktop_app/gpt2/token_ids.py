@@ -32,7 +32,7 @@ def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
 
 
 def check_ids(ids: Sequence[int], vocab_size: int) -> None:
-    """Raise TokenizerError, which names the first id without a row, unless all have one of `vocab_size` rows."""
+    """Raise TokenizerError, which names the first id that is outside a vocabulary of `vocab_size` tokens, if any is."""
     for position, number in enumerate(ids):
         if not 0 <= number < vocab_size:
             raise TokenizerError(outside_vocabulary(number, vocab_size, f" at position {position}"))

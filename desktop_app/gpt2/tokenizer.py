@@ -118,12 +118,12 @@ class Tokenizer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences for a user who types a text, about where this tokenizer differs from GPT-2's."""
+        """Sentences for a user who types a text: that it cannot be tokenized, or that some tokens have no row."""
         if self._reason:
             return (f"{self._reason.removesuffix('.')}; tokens are shown by their ids.",)
         if not (rowless := self.rowless):
             return ()
-        more = f" and {len(rowless) - 1} tokens more have" if len(rowless) > 1 else " has"
+        more = f" and {len(rowless) - 1} more tokens have" if len(rowless) > 1 else " has"
         return (
             f"{self.quoted(rowless[0])}{more} no row in the embedding of {self._id_limit}; a text that needs one is "
             "refused.",

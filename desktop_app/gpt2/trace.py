@@ -249,7 +249,7 @@ class Trace:
             return self._cache.get(key)
 
     def _remember(self, key: tuple[Any, ...], array: Array) -> Array:
-        """Cache a derived array if memory allows; return the cached array of `key`."""
+        """Cache a derived array unless it is too large; return the array cached under `key`, or else `array`."""
         with self._lock:
             if key not in self._cache and array.nbytes <= _CACHE_LIMIT // 4:
                 self._cache[key] = array

@@ -262,8 +262,10 @@ def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
     assert not check(sorter, {"ends": "AABBCB"}, state)
     with pytest.raises(SessionError, match="change text alone"):
         check(sorter, {"ends": "AABBCC", "mute": [[0, 0]]}, state)
-    with pytest.raises(SessionError, match="the model as it is"):
+    with pytest.raises(SessionError, match="the unchanged model"):
         check(sorter, {"ends": "AABBCC"}, replace(state, edits=(Change("blocks.0.attn.z[0]=0"),)))
+    with pytest.raises(SessionError, match="mask"):
+        check(sorter, {"ends": "AABBCC"}, replace(state, mask="window:2"))
 
 
 @pytest.mark.parametrize(

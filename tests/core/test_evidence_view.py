@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from desktop_app.core.evidence import shown
-from desktop_app.core.evidence.saved import read_evidence
+from desktop_app.core.evidence.saved import Evidence, read_evidence
 from desktop_app.core.evidence.shown import BEFORE, most_active, search
 from desktop_app.core.follow import follow
 from desktop_app.core.intents import Evidence as AskEvidence
@@ -143,6 +143,15 @@ def test_a_search_finds_neurons_that_peak_within_the_text(model, kept):
             count += "cat" in near
         assert hits == count
     assert not len(search(kept, model.tokenizer, "zebra").layer)
+
+
+def test_a_search_finds_letters_outside_ascii_as_they_are_written(model):
+    ids = np.array(model.tokenizer.encode("un É bas").ids)
+    arrays = {"ids": ids, "window_start": np.array([0]), "window_length": np.array([len(ids)])}
+    arrays |= {"top.value": np.ones((1, 1, 1)), "top.window": np.zeros((1, 1, 1), int)}
+    one = Evidence({}, arrays | {"top.position": np.full((1, 1, 1), 3)})
+    assert search(one, model.tokenizer, "É").hits.tolist() == [1]
+    assert search(one, model.tokenizer, "UN É").hits.tolist() == [1]
 
 
 def test_what_is_typed_names_a_neuron_or_is_looked_for(model):

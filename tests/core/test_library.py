@@ -485,7 +485,7 @@ def test_check_names_every_tensor_that_is_wrong_and_how(tmp_path, capfd):
     assert dict(wrong) == {
         "h.0.ln_1.bias": "is missing; it has shape [24]",
         "h.1.mlp.c_fc.weight": "has shape [24, 95]; config.json needs [24, 96]",
-        "h.1.attn.c_proj.bias": "is stored as I32; weights must be F32, F16 or BF16",
+        "h.1.attn.c_proj.bias": "is stored as I32; weights must be F32, F16, BF16 or F64",
         "ln_f.weight": "holds values that are not finite (NaN or infinity), F32 [24]",
         "h.7.extra": "is not a weight of this GPT-2, F32 [2]",
     }

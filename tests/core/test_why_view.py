@@ -152,6 +152,21 @@ def test_an_opened_part_is_the_dot_product_that_its_bar_says(model, label):
                 assert lines[-1].text == number(b.value)
 
 
+def test_under_a_mask_that_shows_later_tokens_a_head_is_broken_down_by_all_of_them(model):
+    trace = model.engine.trace(scene(model).trace.ids, mask="none")
+    early = scene_of(model, TEXT, trace=trace, mask="none", position=2, unfolded=(0,))
+    own = completed(early, why.wants, model)
+    opened = view_of(own, Cell("why.term", (code_of(own, "head 1"),)))
+    largest = next(
+        p for p in panels(opened.content) if isinstance(p, BarsPanel) and p.title == "The largest contributions"
+    )
+    whole = next(rise.value for rise in waterfall(own).rises if rise.label == "head 1")
+    assert sum(bar.value for bar in largest.bars) == pytest.approx(whole, abs=1e-5)
+    assert str(largest.note).startswith(f"all {len(trace)} add up")
+    last = Cell("why.source", (0, 1, len(trace) - 1))
+    assert readout_of(own, last)
+
+
 def test_all_that_has_no_vector_of_its_own_adds_up_too(model):
     own = scene(model)
     for label in (why.SUM, "block 1"):

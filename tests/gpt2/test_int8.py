@@ -192,7 +192,7 @@ def test_a_full_disk_is_told(model, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.open", full)
-    with pytest.raises(ModelError, match=r"cannot take the rounded weights: No space left on device"):
+    with pytest.raises(ModelError, match=r"cannot take the weights: No space left on device"):
         Engine(model)
 
 

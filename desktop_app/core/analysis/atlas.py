@@ -21,10 +21,10 @@ _WHOLE = 256  # up to this number of tokens, every query is read
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """Max-pooled patterns [block, head, query, key]; NaN where the query sees none of the pooled keys.
+    """Max-pooled patterns [block, head, query, key]; NaN where none of the pooled queries sees any of the pooled keys.
 
-    Each cell is the maximum over `pooled` = (queries, keys). For a text of more than 256 tokens, only every n-th query
-    (`every`) is read, the last one included, and `pooled` counts only queries that are read.
+    Each cell is the maximum over at most `pooled` = (queries, keys). For a text of more than 256 tokens, only every
+    n-th query (`every`) is read, the last one included, and `pooled` counts only queries that are read.
     """
 
     grids: Array

@@ -5,7 +5,7 @@ final layer norm's scale at the position (frozen: treated as a constant, althoug
 
     contribution(part) = part . u / s      constant = b_f . d      sum of contributions + constant = logit a - logit b
 
-Without b, d is W_U[a] minus the mean of all columns of W_U (softmax ignores what all logits share), or W_U[a] alone. u
+Without b, d is W_U[a] minus the mean of all rows of W_U (softmax ignores what all logits share), or W_U[a] alone. u
 is centred because the final layer norm subtracts the mean of its input; otherwise each part would also be credited with
 its own mean. A contribution is not a causal effect: a later block may erase what an earlier one wrote (Janiak et al.
 2023, arXiv 2310.07325).
@@ -39,6 +39,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.formulas import multiplied
+from desktop_app.gpt2.mask import reach
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import UNEMBEDDING
@@ -57,8 +58,8 @@ class Attribution(NamedArrays):
     norm's bias adds. `total` is the sum of all of these; it equals `own`, the number that the model computed, up to
     rounding.
 
-    `head_source` [layer, head, key] splits each head's contribution by the position that it attends to (0 for keys
-    after `position`). `neuron` [layer, d_mlp] splits each MLP's contribution by neuron. Both are None if they were not
+    `head_source` [layer, head, key] splits each head's contribution by the position that it attends to (0 for keys that
+    the mask hides). `neuron` [layer, d_mlp] splits each MLP's contribution by neuron. Both are None if they were not
     requested.
 
     `direction` [d_model] is u / s: the contribution of any vector of the residual stream at this position is its dot
@@ -163,7 +164,7 @@ def compute(
     if against is not None:
         own, column = own - float(logits[against]), column - weights[UNEMBEDDING][against]
     elif baseline == "mean":
-        own, column = own - float(logits.mean(dtype=np.float64)), column - mean_column(checkpoint)
+        own, column = own - float(logits.mean(dtype=np.float64)), column - mean_row(checkpoint)
     direction = centred(weights["ln_final.w"] * column) / frozen_scale(trace, row)
 
     which, contribution = (
@@ -206,8 +207,8 @@ _means: WeakKeyDictionary[Checkpoint, Array] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def mean_column(checkpoint: Checkpoint) -> Array:
-    """The mean of all columns of W_U, [d_model]; cached for the lifetime of the checkpoint."""
+def mean_row(checkpoint: Checkpoint) -> Array:
+    """The mean of all tokens' rows of W_U, [d_model]; cached for the lifetime of the checkpoint."""
     with _lock:
         found = _means.get(checkpoint)
         if found is None:
@@ -224,8 +225,9 @@ def _sources(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, s
     for n in range(config.n_layer):
         stop.check()
         by_head = output_matrices(checkpoint, n) @ direction.astype(np.float32)  # [head, d_head]
-        worth = (trace.read_rows(f"blocks.{n}.attn.v", row + 1) @ by_head[:, :, None])[:, :, 0]  # [head, key]
-        found[n, :, : row + 1] = trace.read(f"blocks.{n}.attn.pattern", row=row)[:, : row + 1] * worth
+        keys = max(reach(trace.run.mask, config, n, head, row, len(trace)) for head in range(config.n_head))
+        worth = (trace.read_rows(f"blocks.{n}.attn.v", keys) @ by_head[:, :, None])[:, :, 0]  # [head, key]
+        found[n, :, :keys] = trace.read(f"blocks.{n}.attn.pattern", row=row)[:, :keys] * worth
     return found
 
 

@@ -183,7 +183,10 @@ def nearest(
 
 
 def on_ruler(trace: Trace, points: Sequence[str], direction: Array) -> Array:
-    """The cosine of the centred residual stream with a direction [d_model], at each of `points`: [point, pos]."""
+    """The cosine of the residual stream with a direction [d_model], at each of `points`: [point, pos].
+
+    The mean over d_model is subtracted from both first.
+    """
     flat = direction - direction.mean()
     flat = flat / max(float(np.linalg.norm(flat)), 1e-300)
     found = np.empty((len(points), len(trace)))
@@ -221,7 +224,7 @@ class Plane(NamedArrays):
 
 @decomposing()
 def plane(vectors: Array, axes: int = 2) -> Plane:
-    """The principal components of vectors [vector, d_model], which may be few, from the smaller Gram matrix."""
+    """The principal components of vectors [vector, d_model], which may be few, by singular value decomposition."""
     centred = vectors.astype(np.float64)
     mean = centred.mean(0)
     centred -= mean

@@ -59,7 +59,7 @@ class Edge(Enum):
 class Node:
     """The residual stream at one position: `tensor` is resid_mid or resid_post of a block, or `blocks.0.resid_pre`.
 
-    `reached` is the product of the importances along the path to this node for which it is largest. `made_of` holds the
+    `reached` is the largest product of importances along any path to this node. `made_of` holds the
     importance of each part that leads to no lower node: `b_O`, `b_out`, `embed` and `pos_embed`; `rounding` in an int8
     model; `edit` if an edit adds something; and `rest`, the sum over all edges below the threshold. These and the
     importances of the node's edges add up to 1.
@@ -75,7 +75,7 @@ class Node:
 class Flow(NamedArrays):
     """The graph below `position`. Edges are parallel arrays; `upper` and `lower` are indices in `nodes`.
 
-    `importance` [edge]; `by_head` [edge, head] splits it by head (0 on edges of the residual stream).
+    `importance` [edge]; `by_head` [edge, head] splits it by head (0 unless it is an edge of attention).
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {

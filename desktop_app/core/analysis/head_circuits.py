@@ -2,7 +2,7 @@
 
 With e_t the normalised representation of token t (core/analysis/folding.py),
 
-        OV: e_t W_V' W_O W_U'                  what full attention to t adds to every logit, for a final scale of 1
+    OV: e_t W_V' W_O W_U'                  what full attention to t adds to every logit, for a final scale of 1
     QK: (e_q W_Q')(e_k W_K')^T / divisor   the score of query token q for key token k; the config gives the divisor
 
 Biases, which do not depend on the token, and positions are left out. Singular directions are computed from thin QR
@@ -212,7 +212,7 @@ class Directions(NamedArrays):
     `values` [direction] are the singular values. `reads` and `writes` [direction, d_model] have length 1. For W_OV they
     are the direction that is read and the direction that is written as a result; for W_QK, the query's direction and
     the key's. The sign of a pair is arbitrary: `singular` makes the largest component of `reads` positive, `whole_head`
-    the largest dot product of `reads` with a token.
+    the dot product of `reads` with a token that is largest in magnitude.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {

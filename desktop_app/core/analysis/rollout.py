@@ -40,14 +40,14 @@ class Summary(NamedArrays):
     leave_first: bool
     grid: Array
     factors: tuple[Array, Array] | None = None
-    """Of rollout, the last block's factor and the rollout of the blocks before, whose product is the grid."""
+    """Of rollout: the last block's factor and the rollout of the blocks before it, whose product is the grid."""
 
     def arrays(self) -> dict[str, Array]:
         """The arrays written to a file."""
         return {"grid": self.grid}
 
     def closings(self) -> tuple[Closing, ...]:
-        """Rows add up to 1."""
+        """The check that rows add up to 1."""
         sums = self.grid.sum(-1, dtype=np.float64)
         without = " without the first token" if self.leave_first else ""
         return (closing(f"{self.kind} of attention{without}: rows", sums, np.ones(len(sums)), 1.0),)

@@ -121,7 +121,11 @@ def compute(
     key: int,
     stop: Stop | None = None,
 ) -> Score:
-    """The cell [head, query, key] of `blocks.layer.attn.scaled` as a sum of terms. Positions count from 0."""
+    """The cell [head, query, key] of `blocks.layer.attn.scaled` as a sum of terms. Positions count from 0.
+
+    Raises ModelError for a block, head or position that does not exist, and for an edit that `refusal` names; Cancelled
+    on a stop.
+    """
     stop, config = stop or Stop(), checkpoint.config
     if not 0 <= layer < config.n_layer:
         raise ModelError(f"There is no block {layer}; this model's blocks are 0 to {config.n_layer - 1}.")

@@ -60,7 +60,8 @@ def logit_difference(engine: Engine, final: Array, target: int, against: int) ->
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ablation(NamedArrays):
-    """The results of ablating each part. `base` is the logit difference of the pass without ablation.
+    """The results of ablating each part. `base` is the logit difference of the pass without ablation,
+    from `ln_final.out`, and `own` the same from the model's logits.
 
     `logit_difference` is [layer, head], [layer] for whole MLPs, or [neuron] for the neurons of one block or of `which`.
     """

@@ -23,7 +23,7 @@ from desktop_app.gpt2.tensors import past_inputs
 Array = NDArray[Any]
 
 LENS_STRIDE = 32
-"""The lens reads one of this many positions of a window."""
+"""The lens reads one position in this many of a window, and at least one."""
 
 _LOSS_ROWS = 4  # rows of logits whose exponentials fit into the processor's cache
 

@@ -92,8 +92,8 @@ def pairs(pattern: Array, ids: Array) -> dict[str, Array]:
 def greatest_pairs(found: dict[str, Array], count: int) -> dict[str, Array]:
     """The `count` pairs with the largest weights of each head; of pairs with the same ids, only one is included.
 
-    That is the one with the largest weight or, of equal weights, the earliest. Arrays are [head, pair], in the order of
-    windows; shorter lists are padded with weight -1.
+    That is the one with the largest weight or, of equal weights, the earliest. The arrays in `found` are [head, pair],
+    in the order of windows, those of the result [head, rank]; a rank for which there is no pair has the weight -1.
     """
     order = np.argsort(-found["weight"], axis=1, kind="stable")
     found = {name: np.take_along_axis(array, order, 1) for name, array in found.items()}

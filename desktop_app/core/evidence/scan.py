@@ -42,7 +42,11 @@ _SAVE_EVERY = 20.0  # minimum number of seconds between two saved tallies
 
 @dataclass(frozen=True)
 class Request:
-    """What to scan (the names of texts), and the settings."""
+    """What to scan (the names of texts), and the settings.
+
+    `tokens` is the number of tokens after which no further window begins, None for all; `column` is the column of
+    tables, or key of JSONL, that has the text.
+    """
 
     texts: tuple[str, ...]
     folder: Path

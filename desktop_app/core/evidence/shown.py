@@ -196,7 +196,7 @@ class Muted:
 def mute(
     engine: Engine, trace: Trace, position: int, kind: str, layer: int, unit: int, mean: float, stop: Stop
 ) -> Muted:
-    """The effect of setting a neuron to `mean`, or a head's values to 0, at every position.
+    """The effect of setting a neuron to `mean`, or a head's z to 0, at every position.
 
     Raises ModelError, Cancelled.
     """
@@ -228,8 +228,8 @@ class Found:
 
 
 def search(evidence: Evidence, tokenizer: Tokenizer, text: str, count: int = 12) -> Found:
-    """Search the windows that contain passages for a text, ignoring case; return the neurons found."""
-    wanted = text.lower().encode()
+    """Search the windows that contain passages for a text, ignoring the case of A to Z; return the neurons found."""
+    wanted = text.encode().lower()  # of bytes, `lower` changes ASCII letters alone
     lengths = evidence.arrays["window_length"]
     hit = np.zeros((len(lengths), int(lengths.max(initial=1))), bool)
     pieces: dict[int, bytes] = {}

@@ -23,7 +23,7 @@ PIECE = 1 << 14
 """Characters of plain text after which a piece ends at the next line break; a line of four times as many is split."""
 
 RECORD = 1 << 22
-"""The maximum number of characters in a line of JSONL, a field of CSV or a row of Parquet."""
+"""The maximum number of characters in a line of JSONL or a field of CSV or TSV."""
 
 _PACKED = (".gz", ".zst")
 _LINES, _TABLES, _PARQUET = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, (".parquet",)

@@ -42,7 +42,7 @@ class HeadersTimer:
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """For the request, which must not reuse a connection: the timer hears of new ones only."""
+        """For the request, which must not reuse a connection: the timer is told of new ones only."""
         return {"trace": self._trace}
 
     def arrived(self) -> None:

@@ -246,7 +246,7 @@ def _source_at(scene: Scene, cell: Cell) -> tuple[Attribution, Part, int]:
     found: Attribution | None = scene.made(want(scene))
     layer, head, key = cell.index if len(cell.index) == 3 else (-1, -1, -1)
     part = next((p for p in found.parts if (p.layer, p.head) == (layer, head)), None) if found is not None else None
-    if found is None or part is None or not 0 <= key <= found.position:
+    if found is None or part is None or not 0 <= key < why_opened.keys_of(scene, found, layer, head):
         raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
     return found, part, key
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from desktop_app.core.analysis.attribution import Attribution, frozen_scale, mean_column
+from desktop_app.core.analysis.attribution import Attribution, frozen_scale, mean_row
 from desktop_app.core.analysis.parts import Kind, Part, output_matrices, vector_of
 from desktop_app.core.levels import diverging, number, percent
 from desktop_app.core.panels import (
@@ -25,6 +25,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import differs
 from desktop_app.core.views.dot import dot_panels
+from desktop_app.gpt2.mask import reach
 from desktop_app.gpt2.phrase import Count, Phrase, joined
 from desktop_app.gpt2.weights import UNEMBEDDING
 
@@ -87,12 +88,18 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
     return BarsPanel(title=Phrase("With"), hint=Phrase("click one to open it"), bars=tuple(bars), drawn=False)
 
 
+def keys_of(scene: Scene, found: Attribution, layer: int, head: int) -> int:
+    """How many tokens, counted from the first, include every one that a head sees from the attributed position."""
+    return reach(scene.trace.run.mask, scene.config, layer, head, found.position, len(scene.trace))
+
+
 def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
     """The text coloured by what the head adds from each token, and the largest of these numbers as bars."""
     assert found.head_source is not None
     assert which.layer is not None
     assert which.head is not None
-    values = found.head_source[which.layer, which.head, : found.position + 1]
+    keys = keys_of(scene, found, which.layer, which.head)
+    values = found.head_source[which.layer, which.head, :keys]
     at = which.layer, which.head
     looks = scene.trace.read(f"blocks.{which.layer}.attn.pattern", head=which.head, row=found.position)
     order = np.argsort(-np.abs(values), kind="stable")[:_LISTED]
@@ -110,7 +117,7 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel,
     if rest:
         bars.append(Bar(Phrase("rounding to int8"), rest, number(rest)))
     seen = np.full(len(scene.labels), np.nan)
-    seen[: found.position + 1] = values
+    seen[:keys] = values
     return (
         ShadedPanel(
             title=Phrase("By the token that it read from"),
@@ -202,7 +209,7 @@ def constant(scene: Scene, found: Attribution) -> Box:
     if found.against is not None:
         column_ = column_ - weights[UNEMBEDDING][found.against]
     elif found.baseline == "mean":
-        column_ = column_ - mean_column(scene.checkpoint)
+        column_ = column_ - mean_row(scene.checkpoint)
     bias = weights["ln_final.b"].astype(np.float64)
     lines = (
         formula_line(

@@ -76,6 +76,12 @@ def test_attribution_closes_for_any_tokens_at_any_position(engine, trace, target
     assert made.total == pytest.approx(made.contribution.sum() + made.constant)
 
 
+@pytest.mark.parametrize("mask", ["none", "window:2", "causal, 1.2=none, 0.1=local:3"])
+def test_the_sources_of_a_head_add_up_at_an_early_position_under_any_mask(engine, mask):
+    made = attribution.compute(engine.checkpoint, engine.trace(IDS, mask=mask), target=5, position=3)
+    assert [closing for closing in made.closings() if not closing.good] == []
+
+
 def test_attribution_without_sources_and_neurons_has_the_same_contributions(engine, trace):
     whole = attribution.compute(engine.checkpoint, trace, target=5)
     short = attribution.compute(engine.checkpoint, trace, target=5, sources=False, neurons=False)
