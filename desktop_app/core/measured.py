@@ -24,7 +24,7 @@ _COPIES = ("induction", "duplicate")
 
 @dataclass(frozen=True)
 class Look:
-    """A head's largest attention weight for one query: `weight`, on `key`."""
+    """The attention of a head's query to one key: its `weight`."""
 
     layer: int
     head: int

@@ -44,7 +44,7 @@ class Model:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences about what is ignored in the folder."""
+        """Sentences about what is ignored in the folder, and about what its tokenizer lacks."""
         return (*self.checkpoint.remarks, *self.tokenizer.remarks)
 
     def has_memory_to_pack(self) -> bool:

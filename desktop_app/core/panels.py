@@ -147,8 +147,7 @@ class TextPanel(Panel):
 class Strip:
     """One vector as a strip of cells, wrapped over several rows.
 
-    `operator` is the sign drawn in front of the strip when strips form a sum ("+" or "="). `mark` is the index of a
-    group of cells (a head) to highlight.
+    `operator` is the sign drawn in front of the strip when strips form a calculation, such as "+" or "=".
     """
 
     label: str
@@ -163,7 +162,8 @@ class Strip:
 class StripsPanel(Panel):
     """Vectors drawn one below the other with their cells aligned.
 
-    Each is wrapped into rows of `wrap` cells. A gap after every `group` cells separates heads. `peers` are strips of
+    Each is wrapped into rows of `wrap` cells. A gap after every `group` cells separates heads, of which
+    `selected_group` is highlighted. `peers` are strips of
     other panels, or of other moments of an animation, that have to align with these: all of them reserve the same width
     for labels.
     """

@@ -265,6 +265,13 @@ class Tensor:
         return self.spec.name.removeprefix(_B) in EDITABLE
 
 
+def _scaled(config: Config) -> str:
+    """The formula of `attn.scaled`, whose divisor depends on the config."""
+    divisors = ["√d_head"] * config.scale_attn_weights + ["(block + 1)"] * config.scale_attn_by_inverse_layer_idx
+    product = " · ".join(divisors)
+    return f"S_ij / ({product})" if len(divisors) > 1 else " / ".join(["S_ij", *divisors])
+
+
 def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
     def full(template: str) -> str:
         name = template.replace("{last}", str(config.n_layer - 1))
@@ -272,6 +279,8 @@ def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
             name = name.replace("{L-1}", str(layer - 1))
         return expand(name, layer)
 
+    if spec.name == _B + "attn.scaled":
+        spec = replace(spec, written=_scaled(config))
     inputs = tuple(full(i) for i in spec.inputs)
     whole = {name for name, operand in zip(inputs, spec.formula.reads, strict=False) if not operand.own_row}
     return Tensor(full(spec.name), layer, spec, inputs, frozenset(whole))

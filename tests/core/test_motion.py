@@ -13,7 +13,7 @@ from desktop_app.core.panels import TextPanel, panels_of
 from desktop_app.core.steps import step_list
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.sampling import Sampling
-from tests.scenes import open_tiny, scene_of, shown_steps
+from tests.scenes import CONFIG, open_tiny, scene_of, shown_steps
 
 MOVING = [op for row in OPERATIONS for op in row.steps]
 
@@ -54,6 +54,29 @@ def test_what_a_beat_makes_is_what_opening_its_cell_shows(scene, op, by):
     for beat in found.beats:
         if beat.cells:
             assert tuple(beat.operands) == computed_from(scene.trace, beat.cells[0])
+
+
+DIVISORS = [
+    ({}, "S_ij / √d_head", "scaled: divided by √"),
+    ({"scale_attn_weights": False}, "S_ij", "scaled: divided by 1"),
+    ({"scale_attn_by_inverse_layer_idx": True}, "S_ij / (√d_head · (block + 1))", "scaled: divided by "),
+]
+
+
+@pytest.mark.parametrize(("fields", "formula", "words"), DIVISORS)
+def test_scores_are_said_to_be_divided_by_what_the_config_gives(tmp_path, fields, formula, words):
+    own = scene_of(open_tiny(tmp_path / "model", CONFIG | fields), layer=1, head=2, token=20)
+    divisor = own.config.score_divisor(1)
+    first = motion(own, "pattern").beats[0]
+    assert str(first.words).startswith(words) and str(first.words).endswith(f"{divisor:.3g}")
+    assert own.trace.table["blocks.1.attn.scaled"].spec.written == formula
+
+
+def test_under_another_mask_no_key_is_said_to_be_hidden_because_it_comes_later(model):
+    plain = scene_of(model, layer=1, head=2, token=20)
+    masked = scene_of(model, layer=1, head=2, token=20, trace=model.engine.trace(plain.trace.ids, mask="window:3"))
+    words = [str(motion(own, "pattern").beats[1].words) for own in (plain, masked)]
+    assert words == ["masked: later keys become −∞", "masked: hidden keys become −∞"]
 
 
 def numbers_of(box):

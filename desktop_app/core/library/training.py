@@ -1,9 +1,9 @@
 """The snapshots of one training run: where they are, their order, and what was measured during training.
 
-Three places are searched: `snapshots/STEP/` in a model's folder (the sorter's), sibling folders named by their step
-(checkpoint-400, step_000400, 400), and branches of a hub repository named in the same way, as far as they are in the
-cache. `snapshots/curves.csv`, or `curves.csv` next to the folders, contains measurements made during training: a row
-for each step, with the step in the first column.
+Three places are searched: `snapshots/STEP/` in a model's folder (as of the bundled sorter), sibling folders named by
+their step (checkpoint-400, step_000400, 400), and branches of a hub repository named in the same way, as far as they
+are in the cache. `snapshots/curves.csv`, or `curves.csv` next to the folders, contains measurements made during
+training: a row for each step, with the step in the first column.
 """
 
 import csv

@@ -1,6 +1,5 @@
 """Animated operations of one head: scores, a row's softmax, the weighted sum of values, and the key-value cache."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.phrase import Phrase
 
 _KEYS = 16
@@ -138,17 +138,18 @@ def softmax(scene: Scene) -> tuple[Beat, ...]:
         read = computed_from(trace, cells[0])
         return Beat(words, cells if makes else (), read, tuple(float(results[j]) for j in shown), panels)
 
-    root = math.sqrt(scene.config.d_head)
+    width, divisor = scene.config.d_head, scene.config.score_divisor(scene.layer)
+    by = f"{divisor:.3g}"
+    scaled = Phrase("scaled: divided by √{1} = {2}", width, by)
+    if divisor != width**0.5:
+        scaled = Phrase("scaled: divided by {1}", by)
+    masked = Phrase("masked: later keys become −∞")
+    if trace.run.mask != CAUSAL:
+        masked = Phrase("masked: hidden keys become −∞")
     less = rows["masked"] - largest
     return (
-        stage(
-            Phrase("scaled: divided by √{1} = {2}", scene.config.d_head, f"{root:.3g}"),
-            rows["scores"],
-            rows["scaled"],
-            "scaled",
-            masks=False,
-        ),
-        stage(Phrase("masked: later keys become −∞"), rows["scaled"], rows["masked"], "masked"),
+        stage(scaled, rows["scores"], rows["scaled"], "scaled", masks=False),
+        stage(masked, rows["scaled"], rows["masked"], "masked"),
         stage(Phrase("less the largest, {1}", number(largest)), rows["masked"], less),
         stage(Phrase("exponentiated"), less, exps),
         stage(Phrase("divided by their sum, {1}", number(total)), exps, shares, "pattern", percent),
