@@ -5,6 +5,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import OUT, Step
 from desktop_app.core.scene import Scene
+from desktop_app.core.steps import text_of
 from desktop_app.gpt2.display import is_visible
 from desktop_app.gpt2.phrase import Phrase, joined
 
@@ -87,4 +88,5 @@ def sampling_words(scene: Scene) -> str:
 
 def alt_text(scene: Scene, step: Step) -> str:
     """A description of the figure in one sentence, for readers who cannot see it."""
-    return f"{step.text.title}: {step.text.lead} {caption(scene, step)}"
+    text = text_of(scene, step)
+    return f"{text.title}: {text.lead} {caption(scene, step)}"

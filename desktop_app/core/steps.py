@@ -17,6 +17,7 @@ from desktop_app.core.want import Want
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.names import answer
 from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
@@ -120,15 +121,17 @@ def _words(text: str | list[str]) -> Phrase:
 
 @cache
 def texts() -> dict[str, Text]:
-    """op -> texts, for every row of the tables of places; "op/variant" for models with another config."""
+    """op -> texts, for every row of the tables of places; "op/variant" for another config or mask than GPT-2's."""
     raw = {
         name: words
         for file in ("steps.toml", "workspaces.toml")
         for name, words in tomllib.loads(resource(file).read_text(encoding="utf-8")).items()
     }
     for name, words in raw.items():
-        op = name.split("/")[0]
-        raw[name] = {**raw[op], **words}
+        own = dict(raw[name.split("/")[0]])
+        if "lead" in words:
+            own.pop("lead_turned", None)  # it says the same as the lead that is replaced
+        raw[name] = {**own, **words}
     return {op: Text(**{k: _words(v) for k, v in row.items()}) for op, row in raw.items()}
 
 
@@ -143,6 +146,13 @@ def _variant(op: str, config: Config) -> str:
     if op == "logits" and not config.tie_word_embeddings:
         return f"{op}/untied"
     return op
+
+
+def text_of(scene: Scene, step: Step) -> Text:
+    """The texts of a place for the pass of a scene: some of them differ under a mask other than GPT-2's."""
+    if scene.trace.run.mask == CAUSAL:
+        return step.text
+    return texts().get(f"{step.spec.op}/other_mask", step.text)
 
 
 @cache
@@ -205,9 +215,9 @@ def _view(scene: Scene, step: Step) -> View:
     if step.layer is not None and scene.layer != step.layer:
         # A step shows its own block, although another block may have been selected in a workspace.
         scene = replace(scene, state=replace(scene.state, layer=step.layer))
-    content = step.spec.content(scene)
+    content, text = step.spec.content(scene), text_of(scene, step)
     if isinstance(content, View):
-        title, lead = content.title or Capital(step.text.title), content.lead or step.text.lead
+        title, lead = content.title or Capital(text.title), content.lead or text.lead
         return with_limits(replace(content, title=title, lead=lead), scene.state.view)
     where: list[str] = []
     if step.layer is not None:
@@ -216,10 +226,9 @@ def _view(scene: Scene, step: Step) -> View:
         if step.layer is None:
             where.append(Phrase("Block {1}", scene.layer))
         where.append(Phrase("Head {1}", scene.head))
-    own = step.text.title
-    title = headed(joined(" · ", where), own) if where else Capital(own)
-    turned = scene.state.view.keys_down and step.text.lead_turned
-    view = View(title, turned or step.text.lead, content)
+    title = headed(joined(" · ", where), text.title) if where else Capital(text.title)
+    turned = scene.state.view.keys_down and text.lead_turned
+    view = View(title, turned or text.lead, content)
     return with_limits(view, scene.state.view)
 
 

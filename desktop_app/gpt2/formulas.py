@@ -282,7 +282,7 @@ SCALED = Formula(
     settings=lambda config, layer: {"divisor": config.score_divisor(layer)},
     constants=(("divisor", "divisor"),),
 )
-"""Scores over sqrt(d_head), if the config asks for it also over layer + 1: [head, query, key]."""
+"""Scores over sqrt(d_head) and layer + 1, or over one of them or neither, as the config says: [head, query, key]."""
 
 
 def later_keys(rows: NDArray[np.int64], keys: int, first_key: int = 0) -> NDArray[np.bool_]:

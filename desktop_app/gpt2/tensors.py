@@ -265,11 +265,11 @@ class Tensor:
         return self.spec.name.removeprefix(_B) in EDITABLE
 
 
-def _scaled(config: Config) -> str:
-    """The formula of `attn.scaled`, whose divisor depends on the config."""
+def scaled_by(config: Config, score: str) -> str:
+    """A score over its divisor, which depends on the config, in the notation of papers: in GPT-2, `score` / √d_head."""
     divisors = ["√d_head"] * config.scale_attn_weights + ["(block + 1)"] * config.scale_attn_by_inverse_layer_idx
     product = " · ".join(divisors)
-    return f"S_ij / ({product})" if len(divisors) > 1 else " / ".join(["S_ij", *divisors])
+    return f"{score} / ({product})" if len(divisors) > 1 else " / ".join([score, *divisors])
 
 
 def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
@@ -280,7 +280,7 @@ def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
         return expand(name, layer)
 
     if spec.name == _B + "attn.scaled":
-        spec = replace(spec, written=_scaled(config))
+        spec = replace(spec, written=scaled_by(config, "S_ij"))
     inputs = tuple(full(i) for i in spec.inputs)
     whole = {name for name, operand in zip(inputs, spec.formula.reads, strict=False) if not operand.own_row}
     return Tensor(full(spec.name), layer, spec, inputs, frozenset(whole))

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QTabWidget, QTextBrowser, QWidget
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
+from desktop_app.core.steps import text_of
 
 _CLOSE = "margin-top: 6px; margin-bottom: 6px"
 _PIECE = 22  # letters of a formula's part that fit into a line of the narrowest pane
@@ -45,7 +46,7 @@ class SideTabs(QTabWidget):
 
     def show_step(self, scene: Scene, step: Step) -> None:
         """Show the words of a step, its formula, and its tensors with their shapes."""
-        text = step.text
+        text = text_of(scene, step)
         formula = f'<p style="font-size: large; {_CLOSE}"><i>{_in_pieces(text.formula)}</i></p>'
         words, shapes = f'<p style="{_CLOSE}">{escape(text.explain)}</p>', f"<p>{_shapes(scene, step)}</p>"
         self._write(self.explain, words + formula + shapes)

@@ -18,7 +18,7 @@ from desktop_app.core.panels import View, folded, has_carpets
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import State, with_option
-from desktop_app.core.steps import view_key, wants_of
+from desktop_app.core.steps import text_of, view_key, wants_of
 from desktop_app.core.stops import Stop
 from desktop_app.core.stories import can_be_told, shipped
 from desktop_app.core.views.limits import limit_field, read_limit
@@ -255,7 +255,8 @@ class Window(Frame):
             return stop.notes, after[0].title if after else ""
         place = c.walk_step
         after_it = c.steps[place.index + 1 :][:1] if place is not None else ()
-        return (c.step.text.explain if c.step is not None else ""), after_it[0].text.title if after_it else ""
+        explained = "" if c.step is None or c.scene is None else text_of(c.scene, c.step).explain
+        return explained, after_it[0].text.title if after_it else ""
 
     def _show_state(self, state: State) -> None:
         model = self.controller.model

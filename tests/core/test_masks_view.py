@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis import score, spans
+from desktop_app.core.caption import alt_text
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, TextPanel, panels_of
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
-from desktop_app.core.state import State
-from desktop_app.core.steps import build_view, find_step, wants_of
+from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.steps import build_view, find_step, text_of, wants_of
 from desktop_app.gpt2.mask import mask_of
 from tests.scenes import CONFIG, open_tiny
 
@@ -33,6 +34,19 @@ def moment(model, mask="causal", **state):
         find_step("masks", model.config),
     )
     return completed(scene, lambda s: wants_of(s, step), model), step
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("op", ["scores", "scaled", "masked", "pattern", "z"])
+def test_the_words_of_a_step_under_another_mask_are_not_those_of_the_causal_one(model, op, turned):
+    causal = ("later", "came before", "look back", "diagonal", "comes after")
+    scene, _ = moment(model, "none", view=ViewOptions(keys_down=turned))
+    step = find_step(f"blocks.1.attn.{op}", model.config)
+    view, text = build_view(scene, step), text_of(scene, step)
+    words = [view.title, view.lead, *(p.note for p in panels_of(view.content)), alt_text(scene, step)]
+    if op != "masked":  # its explanation names the mask that GPT-2 has
+        words += [text.explain, text.formula]
+    assert not [(word, said) for word in causal for said in words if word in said]
 
 
 def of(scene, step, kind):

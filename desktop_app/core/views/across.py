@@ -31,6 +31,7 @@ from desktop_app.core.views.common import token_name
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Phrase, joined
+from desktop_app.gpt2.tensors import scaled_by
 
 _END = f".attn.{ACROSS}"
 _TERMS = 8
@@ -144,10 +145,11 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     )
     left_out = len(row) - len(order)
     note = Phrase("{1} smaller ones are not listed", left_out) if left_out else ""
+    one, every = (scaled_by(scene.config, f"q_i · k_{letter}") for letter in "jm")
     lines = (
-        formula_line("A_ij = exp(q_i · k_j / √d_head) / Σ_m exp(q_i · k_m / √d_head)"),
+        formula_line(f"A_ij = exp({one}) / Σ_m exp({every})"),
         Line(Phrase("with numbers"), f"{number(float(raised[key]))} / {number(float(raised.sum()))}"),
-        Line("÷ √d_head", number(float(scaled[key])), f"{number(float(scaled[key] * divisor))} / {divisor:.4g}"),
+        Line(one, number(float(scaled[key])), f"{number(float(scaled[key] * divisor))} / {divisor:.4g}"),
     )
     queries = Strip(Phrase("its query"), q, Source(q_name, (n, query, "col")), Hue.QUERY)
     theirs = Strip(Phrase("that key"), keys[key], Source(f"{OTHER}:{k_name}", (n, key, "col")), Hue.KEY, operator="×")

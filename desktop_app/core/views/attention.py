@@ -33,7 +33,7 @@ from desktop_app.core.views.common import (
     wrap_width,
 )
 from desktop_app.core.views.vector_bars import by_head, strongest
-from desktop_app.gpt2.mask import mask_of
+from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.phrase import Phrase, joined
 
 _STAGES = {
@@ -178,13 +178,17 @@ def _stage(scene: Scene, current: str) -> Box:
     axes = ("col", "row") if turned else ("row", "col")
     every = _every(scene)
     across, down = _left_out(scene, every)
+    notes_of: dict[str, str] = {stage: note for stage, (_, note) in _STAGES.items()}
+    notes_of["scaled"] = f"÷ {scene.config.score_divisor(scene.layer):.4g}"
+    if scene.trace.run.mask != CAUSAL:
+        notes_of["masked"] = Phrase("−∞ where the mask hides the key")
     small, grids = [], {stage: _grid(scene, stage, scene.head, every) for stage in _STAGES}
-    for stage, (title, note) in _STAGES.items():
+    for stage, (title, _) in _STAGES.items():
         values, levels = grids[stage]
         small.append(
             GridPanel(
                 title=title,
-                note=f"÷ {scene.config.score_divisor(scene.layer):.4g}" if stage == "scaled" else note,
+                note=notes_of[stage],
                 current=stage == current,
                 values=values.T if turned else values,
                 levels=levels,
@@ -244,7 +248,7 @@ def scores(scene: Scene) -> Box:
 
 
 def scaled(scene: Scene) -> Box:
-    """Scores divided by the square root of the head's width."""
+    """Scores over the divisor that the config gives: in GPT-2, the square root of the head's width."""
     return _stage(scene, "scaled")
 
 

@@ -346,7 +346,8 @@ _HUES = (Hue.RESIDUAL, Hue.ACCENT)
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines of code that recompute the cosine of every token's row. Raises ModelError if the cell has none."""
+    """Lines of code that recompute the cosine of every token's row. Raises ModelError for any direction
+    other than a sum of tokens or a neuron's."""
     found = _found(scene, Cell("directions", ()))
     of = found.ruler.of if found.ruler is not None else None
     if not isinstance(of, Sum | rulers.Neuron):

@@ -39,7 +39,7 @@ from desktop_app.core.products import completed
 from desktop_app.core.questions import CHOICE, LOOK, NEXT, truth_of
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import Scene, make_moment
-from desktop_app.core.steps import build_view, current_place, wants_of
+from desktop_app.core.steps import build_view, current_place, text_of, wants_of
 from desktop_app.core.stops import Stop, claimed_state
 from desktop_app.core.stories import Story
 from desktop_app.core.views.common import token_name
@@ -128,7 +128,7 @@ def leaves(
             yield replace(asked, ask=_ask(told, answer)), told
         point = words["words"]["point_at"].format(what=stop.look_for) if stop.look_for else ""
         untrue = [f"Not so here: {said}." for said in told.untrue]
-        explained = plain(told.step.text.explain)
+        explained = plain(text_of(told.scene, told.step).explain)
         notes = "\n\n".join(part for part in (point, stop.say, stop.notes, *untrue, explained) if part)
         slide = made(stop.title, stop.say, job.view, notes, caption=job.caption)
         yield replace(slide, say=" ".join(filter(None, (*untrue, explained)))), told

@@ -16,7 +16,7 @@ from desktop_app.core.places import BESIDE, IN, OUT, Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.state import WALK
-from desktop_app.core.steps import build_view, find_step, step_list, wants_of
+from desktop_app.core.steps import build_view, find_step, step_list, text_of, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
 from desktop_app.figures.deck.reduced import pictures
@@ -189,7 +189,8 @@ def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
         job = Job(view, words, described(view, words) if step.spec.part == BESIDE else alt_text(scene, step))
         at = Phrase("step {1} of {2}", step.index + 1, total)
         place = part if step.spec.part == BESIDE else joined(" · ", (part, at))
-        said = notes(scene, step, view, (step.text.explain, step.text.formula))
+        text = text_of(scene, step)
+        said = notes(scene, step, view, (text.explain, text.formula))
     job = job if captions else replace(job, caption="")
     large = step.spec.part == BESIDE
     lead = first_sentence(view.lead) if large else view.lead
