@@ -270,6 +270,21 @@ def test_the_strongest_pairs_leave_the_first_token_out(model):
     assert head_page.strongest_pairs(np.ones((1, 1)), 8) == []
 
 
+def test_under_a_mask_that_shows_later_tokens_pairs_and_copied_scores_count_them(model, tmp_path, monkeypatch):
+    trace = model.engine.trace(IDS, mask="none")
+    scene = scene_of(model, "", IDS, trace, layer=1, head=1, mask="none", view=ViewOptions(heads="one"))
+    pattern = trace.read("blocks.1.attn.pattern", head=1)
+    pairs = sorted(((i, j) for i in range(len(IDS)) for j in range(1, len(IDS))), key=lambda at: -pattern[at])
+    assert head_page.strongest_pairs(pattern, 8) == pairs[:8]
+    trace.save(tmp_path / "trace.safetensors")
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(view.as_numpy(scene, None), space)
+    own = heads.on_text(model.checkpoint, trace)
+    for name, value in space["result"].items():
+        assert value == pytest.approx(float(own.scores[name][1, 1]), rel=1e-5)
+
+
 def test_what_a_head_adds_is_its_z_through_its_rows_of_w_o(model):
     scene, _ = shown(model, layer=1, head=2, token=3)
     width, weight = model.config.d_head, model.checkpoint.weights["blocks.1.attn.W_O"]

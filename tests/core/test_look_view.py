@@ -128,6 +128,15 @@ def test_without_such_a_cell_the_score_of_what_is_shown_is_opened(model, cell):
     assert look.at_cell(model.config, before, cell) == replace(before, workspace="look")
 
 
+def test_the_mean_of_a_row_under_another_mask_is_not_said_to_be_over_all_earlier_keys(model):
+    trace = model.engine.trace(IDS, mask="window:2")
+    scene = completed(scene_of(model, "", IDS, trace, layer=1, head=1, token=4, mask="window:2"), look.wants, model)
+    (cell,) = [Cell("look.relative", (1, *(side.shown[-1] for side in look._shown(scene)[1:3])))]
+    words = [line.remark for line in next(panels(look.open_cell(scene, cell).content)).lines]
+    assert not any("keys 0 to" in word for word in words)
+    assert any("the keys that the query sees" in word for word in words)
+
+
 def test_before_the_score_is_opened_the_view_says_so(model):
     scene = scene_of(model, "", IDS)
     (panel,) = panels(look.content(scene).content)

@@ -196,10 +196,10 @@ def _looked_at(scene: Scene) -> ShadedPanel:
 
 def strongest_pairs(pattern: Array, count: int) -> list[tuple[int, int]]:
     """The `count` largest weights of a pattern [query, key], as (query, key), in descending order, without key 0."""
-    seen = np.tril(pattern)[:, 1:]
+    seen = pattern[:, 1:]
     order = np.argsort(-seen, axis=None, kind="stable")[:count]
     found = [(int(n) // max(seen.shape[1], 1), int(n) % max(seen.shape[1], 1) + 1) for n in order]
-    return [(query, key) for query, key in found if key <= query and pattern[query, key] > 0]
+    return [(query, key) for query, key in found if pattern[query, key] > 0]
 
 
 def _pairs(scene: Scene) -> BarsPanel:

@@ -406,7 +406,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
         [
             "n = len(ids)",
             "i, j = np.arange(n)[:, None], np.arange(n)[None, :]",
-            "counted = (i >= 1) & (j <= i)" + (" & (j > 0)" if scene.state.view.skip_first else ""),
+            "counted = (i >= 1) & (j >= 0)" + (" & (j > 0)" if scene.state.view.skip_first else ""),
             "same = (ids[:, None] == ids[None, :]) & (j < i)",
             "after = np.pad(same, ((0, 0), (1, 0)))[:, :n]  # after an earlier occurrence of the query's token",
             "masks = {'previous': j == i - 1, 'first': j == 0, 'self': j == i, 'duplicate': same, 'induction': after}",

@@ -39,7 +39,7 @@ from desktop_app.core.views.dot import aligned, largest_terms
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.mask import seen_by
+from desktop_app.gpt2.mask import CAUSAL, seen_by
 from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
@@ -78,7 +78,7 @@ _SCORE = Product("look", Phrase("Opening the score"), _compute, quick=False)
 
 
 def at_cell(config: Config, state: State, cell: Cell | None) -> State:
-    """The state with this workspace open, at `cell` if that is a cell of an attention grid whose key the query sees."""
+    """The state with this workspace open, at `cell` if that is in an attention grid and its key not after the query."""
     there = replace(state, workspace=KEY)
     tensor = None if cell is None else tensor_table(config).get(cell.name)
     if cell is None or tensor is None or tensor.axes != ("head", "query", "key") or len(cell.index) != 3:
@@ -354,6 +354,11 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             "q and k: the parts through layer norm's frozen scale, W_Q and W_K, less its mean over keys 0 to {1}",
             pair.score.query,
         )
+        if scene.trace.run.mask != CAUSAL:
+            made_of = Phrase(
+                "q and k: the parts through layer norm's frozen scale, W_Q and W_K, less its mean over the keys that "
+                "the query sees"
+            )
     lines = (
         formula_line(
             Phrase("q · k / scale"),

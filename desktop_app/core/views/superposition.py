@@ -63,7 +63,7 @@ def _without(scene: Scene) -> int:
 
 
 def neuron_of(scene: Scene) -> int:
-    """The displayed neuron: the one in the displayed block that is strongest at the selected token."""
+    """The displayed neuron: the one in the displayed block that is most active at the selected token."""
     return int(np.argmax(scene.trace.read(f"blocks.{scene.layer}.mlp.post", row=scene.token)))
 
 

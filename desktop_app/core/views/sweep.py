@@ -216,7 +216,7 @@ _OF_SHARES = Levels(-1, 1, rule=Phrase("fixed, −1 to 1"))
 
 
 def _share(value: float) -> str:
-    """A share of the way with two decimals; what is rounding alone is 0."""
+    """A share of the way with two decimals; what rounds to 0 has no sign."""
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
