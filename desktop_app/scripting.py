@@ -158,8 +158,7 @@ class Model:
         if isinstance(given, str):
             ids = tokenizer.encode(given).ids
             if len(ids) != 1:
-                pieces = ", ".join(map(tokenizer.quoted, ids[:6])) or "none"
-                raise TokenizerError(f"{given[:40]!r} is {len(ids)} tokens ({pieces}); give one token.")
+                raise TokenizerError(f"{given[:40]!r} {tokenizer.counted(ids)}; give one token.")
             return ids[0]
         if not 0 <= given < self.config.vocab_size:
             raise ModelError(outside_vocabulary(int(given), self.config.vocab_size))

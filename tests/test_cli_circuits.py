@@ -85,6 +85,7 @@ def test_directions_leaves_components_out_and_writes_what_it_found(command, tmp_
     [
         (["directions", "uncle -man"], "separate words and signs"),
         (["directions", "Warszawa"], "is 4 tokens"),
+        (["directions", "xqzvkj"], "' xqzvkj' is 7 tokens ('·', 'x', 'q', 'z', 'v', 'k', …), with the space"),
         (["directions", "cat + dog - cat - dog"], "its terms cancel"),
         (["directions", "cat", "--top", "0"], "--top is 0"),
         (["directions", "cat", "--without-top", "320"], "from 0 to 319"),

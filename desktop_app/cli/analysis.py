@@ -90,9 +90,7 @@ class Opened:
             )
         ids = self.tokenizer.encode(checked_text(text, f"--{name}")).ids
         if len(ids) != 1:
-            pieces = ", ".join(map(self.quoted, ids[:6]))
-            count = f"is {len(ids)} tokens ({pieces}{', …' if len(ids) > 6 else ''})" if ids else "is empty"
-            raise LogitscopeError(f"--{name} {shown(text[:40])!r} {count}; give one token.")
+            raise LogitscopeError(f"--{name} {shown(text[:40])!r} {self.tokenizer.counted(ids)}; give one token.")
         return ids[0]
 
     def where(self, position: int) -> str:

@@ -125,7 +125,7 @@ VIEW: Options = (
     ),
     Option("--unfold", "why: the blocks that are shown by parts, like 3,5", metavar="LIST", default=""),
     Option("--key", "look: the key whose score is shown (default: the strongest)", int, "N"),
-    Option("--least", "circuits: pairs at least this far above random (default 0.08)", float, "X"),
+    Option("--least", "circuits: pairs at least this far above random (default 0.15)", float, "X"),
     Option("--direction", "directions: a sum of tokens, like 'uncle - man + woman', or a ruler", metavar="TEXT"),
     Option("--translators", "lens: a safetensors file of translators", Path, "FILE"),
 )

@@ -446,6 +446,7 @@ class CurvePanel(Panel):
     y_plus: float | None = None
     y_holds: Array | None = None
     line_names: tuple[str, ...] = ()  # drawn at the end of each line
+    named_above: bool = False  # draw the names in a legend instead, for lines that end at the same place
     # (x, intent, words): a click triggers the intent of the nearest x; the words describe it
     stops: tuple[tuple[float, Intent, str], ...] = ()
     stems: bool = False  # draw each value as a thin bar that starts at the first of `levels_at`

@@ -54,7 +54,7 @@ class ViewOptions:
     effects: bool = kept(False, kinds.flag)
     compare: str = _one_of("compare")  # which passes are shown, if there are edits or another prompt
     circuits: str = _one_of("circuits")  # the input of the later head (query, key or value) that reads the earlier head
-    circuits_least: float = kept(0.08, kinds.share)  # pairs of heads are shown from this score above random upwards
+    circuits_least: float = kept(0.15, kinds.share)  # pairs of heads are shown from this score above random upwards
     # which pairs are shown: those of all heads, or only those with the displayed head
     circuits_of: str = _one_of("circuits_of")
     directions: str = _one_of("directions")

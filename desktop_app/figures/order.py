@@ -127,8 +127,8 @@ def _token(model: Model, name: str, text: str) -> int:
     """The single token to which a text is encoded. Raises ExportError if it is not exactly one."""
     ids = model.tokenizer.encode(text).ids
     if len(ids) != 1:
-        pieces = ", ".join(map(model.tokenizer.quoted, ids[:6])) + (", …" if len(ids) > 6 else "")
-        raise ExportError(f"--{name} {text[:40]!r} is {len(ids)} tokens ({pieces}); give one token, with its space.")
+        count = model.tokenizer.counted(ids)
+        raise ExportError(f"--{name} {text[:40]!r} {count}; give one token, with its space.")
     return ids[0]
 
 

@@ -15,6 +15,7 @@ _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0
 _FADED = 0.55  # the share of their colour that unmarked points retain, over the background
 _FEW = 60  # up to this many points are drawn large, and never faded
 _LABELLED = 4000  # only the first so many visible points may have a label, besides marked ones
+_CLEAR = 2  # squares that are kept free above and below a label among many points; twice as many at its sides
 _WHOLE = (0.0, 0.0, 1.0, 1.0)  # the window that shows all points
 
 
@@ -52,7 +53,13 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
             dot = Dots(x[[point]], y[[point]], theme.accent, max(radius, page.u(3)))
             attached.append((point, dot))
             page.marks.append(dot)
-    attached += _labels(panel, x, y, visible, box, page)
+    labelled = _labels(panel, x, y, visible, box, page)
+    for point, _ in labelled if many else ():
+        if point not in panel.marked:  # among many points, the one that a label belongs to
+            dot = Dots(x[[point]], y[[point]], _colours(panel, page)[kind[point]], page.u(2.4))
+            attached.append((point, dot))
+            page.marks.append(dot)
+    attached += labelled
     if panel.moves:
         inner = box.inset(*(page.u(_PAD),) * 4)
         window = panel.window or _WHOLE
@@ -131,17 +138,21 @@ def _arrow(x: Array, y: Array, page: Page) -> None:
 def _labels(panel: CloudPanel, x: Array, y: Array, visible: Array, box: Rect, page: Page) -> list[tuple[int, Words]]:
     """Draw labels of visible points, marked ones first, then the others in order; return each point with its label.
 
-    A label goes to the right of its point, else to the left, above or below: the first of these places that is within
-    the box and covers no arrow and no earlier label. If all four are ruled out, the point has no label.
+    A label goes to the right of its point, else to the left, above or below, for marked points also obliquely: the
+    first of these places that is within the box and covers no arrow, no marked point and no earlier label. If all are
+    ruled out, the point has no label. Labels of unmarked points among many keep a distance from all others.
     """
     drawn: list[tuple[int, Words]] = []
     theme, height = page.theme, page.u(13)
     taken: set[tuple[int, int]] = set()  # squares of the page, [across, down], that arrows and labels occupy
-    square = page.u(6)
+    near: set[tuple[int, int]] = set()  # those and the squares around labels, which only marked points' labels may use
+    square, apart = page.u(6), _CLEAR if len(x) > _FEW else 0
+    dots = np.array([(x[n], y[n]) for n in panel.marked if visible[n]]).reshape(-1, 2)
     for start, end in panel.arrows:
         # Squares along the arrow, except at its ends.
-        places = (np.linspace(line[start], line[end], 200)[6:-6] / square for line in (x, y))
-        taken |= {(int(i), int(j)) for i, j in zip(*places, strict=True)}
+        along = (np.linspace(line[start], line[end], 200)[6:-6] / square for line in (x, y))
+        taken |= {(int(i), int(j)) for i, j in zip(*along, strict=True)}
+    near |= taken
     marked = set(panel.marked)
     others = (int(n) for n in np.flatnonzero(visible)[:_LABELLED] if n not in marked)
     for n in (*(n for n in panel.marked if visible[n]), *others):
@@ -150,19 +161,24 @@ def _labels(panel: CloudPanel, x: Array, y: Array, visible: Array, box: Rect, pa
         text, bold = panel.labels[n], n in marked
         width = page.width(text, size=11, mono=True, bold=bold) * (1 + page.slack)
         beside, above = page.u(6), page.u(13)
-        for left, middle in (
-            *((x[n] + beside, y[n]), (x[n] - beside - width, y[n])),
-            *((x[n] - width / 2, y[n] - above), (x[n] - width / 2, y[n] + above)),
-        ):
+        right, over = x[n] + beside, x[n] - width / 2
+        places = [(right, y[n]), (right - 2 * beside - width, y[n]), (over, y[n] - above), (over, y[n] + above)]
+        if bold:
+            places += [(left, y[n] + rise) for rise in (-above, above) for left in (x[n], x[n] - width)]
+        for left, middle in places:
             inside = box.x + page.u(2) <= left and left + width <= box.x + box.w - page.u(2)
             if not inside or not box.y + height / 2 <= middle <= box.y + box.h - height / 2:
                 continue
-            across = range(int(left / square), int((left + width) / square) + 1)
-            down = range(int((middle - height / 2) / square), int((middle + height / 2) / square) + 1)
-            needed = {(i, j) for i in across for j in down}
-            if needed & taken:
+            covered = (left - page.u(3) < dots[:, 0]) & (dots[:, 0] < left + width + page.u(3))
+            if (covered & (np.abs(dots[:, 1] - middle) < height / 2 + page.u(2))).any():
+                continue
+            across = int(left / square), int((left + width) / square)
+            down = int((middle - height / 2) / square), int((middle + height / 2) / square)
+            needed = _squares(across, down)
+            if needed & (taken if bold else near):
                 continue
             taken |= needed
+            near |= _squares(across, down, apart)
             colour = theme.accent if bold else mix(theme.ink, theme.background, 0.85)
             page.words(left, middle, text, size=11, mono=True, bold=bold, colour=colour)
             label = page.marks[-1]
@@ -170,6 +186,12 @@ def _labels(panel: CloudPanel, x: Array, y: Array, visible: Array, box: Rect, pa
                 drawn.append((n, label))
             break
     return drawn
+
+
+def _squares(across: tuple[int, int], down: tuple[int, int], apart: int = 0) -> set[tuple[int, int]]:
+    """The squares from the first to the last in both directions, and `apart` more on every side, twice that across."""
+    rows = range(down[0] - apart, down[1] + apart + 1)
+    return {(i, j) for i in range(across[0] - 2 * apart, across[1] + 2 * apart + 1) for j in rows}
 
 
 def _legend(panel: CloudPanel, rect: Rect, page: Page) -> None:

@@ -177,7 +177,8 @@ def _legend_rows(panel: CurvePanel, body: Rect, page: Page) -> list[list[int]]:
         return []
     high = body.h - page.u(60)
     # Curves over a training are in panels one below the other whose axes align, so names are never beside the axes.
-    if not panel.stops and _widest(panel, page) <= body.w / 4 and len(panel.line_names) * page.u(14) <= high:
+    beside = not (panel.stops or panel.named_above)
+    if beside and _widest(panel, page) <= body.w / 4 and len(panel.line_names) * page.u(14) <= high:
         return []
     rows: list[list[int]] = [[]]
     end = 0.0

@@ -14,6 +14,7 @@ _LEVEL = 13.0
 _MOST_LABEL = 110.0
 _LEGEND = 28.0
 _THICK = (5.0, 13.0)  # width of an edge of weight 1, if columns are close together and if they are not
+_MANY = 20  # more curved edges than this are drawn thinner, since they cross
 _SHARES = (0.05, 0.2, 0.5, 1.0)
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 _GAP = 0.7  # width of a gap for positions left out, as a fraction of a column's width
@@ -70,6 +71,8 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     )
     x, gaps, unit = _columns(panel, box, page)
     thick = min(max(0.16 * unit, page.u(_THICK[0])), page.u(_THICK[1]), 0.5 * unit)
+    if panel.bowed and len(panel.strands) > _MANY:
+        thick = min(thick, page.u(_THICK[0]))
     levels = max(len(panel.level_labels) - 1, 1)
 
     def py(level: int) -> float:

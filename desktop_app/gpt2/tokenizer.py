@@ -18,6 +18,7 @@ from desktop_app.gpt2.tokenizer_settings import AddedToken
 from desktop_app.gpt2.vocabulary import BYTE_ALPHABET, Vocabulary, bytes_of, normalized, read_vocabulary
 
 _NO_TOKEN = "\ufffd".encode()
+_COUNTED = 6  # tokens that a sentence about a text lists
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,13 @@ class Tokenizer:
         """The token quoted for a sentence, `' creature'`, as `display.quoted` says; or `id 50300`."""
         data = self._bytes.get(token_id)
         return f"id {token_id}" if data is None else display.quoted(data)
+
+    def counted(self, ids: Sequence[int]) -> str:
+        """How many tokens a text is, for a sentence: "is 2 tokens ('a', 'b')", with the first few; or "is empty"."""
+        if not ids:
+            return "is empty"
+        words = ", ".join(map(self.quoted, ids[:_COUNTED])) + (", …" if len(ids) > _COUNTED else "")
+        return f"is {len(ids):,} token{'s' if len(ids) > 1 else ''} ({words})"
 
     def merge_steps(self, token_id: int) -> tuple[MergeStep, ...]:
         """The merges that build a token from bytes, in order: the lowest rank first, then the leftmost pair.

@@ -56,6 +56,17 @@ def test_lines_are_the_pairs_beyond_random_from_the_threshold_on(model, kind):
         )
 
 
+def test_a_graph_of_many_pairs_shows_the_strongest_and_says_of_how_many(model, monkeypatch):
+    made = analysis.kept(model.checkpoint)
+    beyond = np.concatenate([made.above(kind)[np.isfinite(made.above(kind))] for kind in analysis.KINDS])
+    monkeypatch.setattr(circuits, "_MOST", 3)
+    graph = next(p for p in shown(scene(model, view=ViewOptions(circuits_least=0.0))) if isinstance(p, GraphPanel))
+    drawn = sorted((strand.weight * graph.full for strand in graph.strands), reverse=True)
+    assert drawn == pytest.approx(np.sort(beyond)[::-1][:3])
+    assert graph.title == "The 3 strongest pairs"
+    assert graph.note == f"of {(beyond >= 0).sum()} with 0 or more above random"
+
+
 def test_where_no_pair_reaches_the_threshold_the_largest_is_said(model):
     graph = next(p for p in shown(scene(model, view=ViewOptions(circuits_least=1.0))) if isinstance(p, GraphPanel))
     made = analysis.kept(model.checkpoint)

@@ -91,6 +91,12 @@ def test_a_heads_page_is_that_of_the_block_and_the_head_that_are_asked_for(deck)
     status, _, _, out = deck("--steps", "heads", "--heads-show", "weights", "--block", 1, "--head", 2)
     assert status == 0
     assert Presentation(out).slides[0].shapes.title.text_frame.text.startswith("Block 1 · Head 2")
+    # Of its eight most and three least promoted tokens the nine furthest from 0 are shown, and what parts them is said.
+    [chart] = [shape.chart for shape in Presentation(out).slides[0].shapes if shape.has_chart]
+    names, values = list(chart.plots[0].categories), list(chart.plots[0].series[0].values)
+    at = names.index("— … and least —")
+    assert len(names) == 10 and values[at] is None
+    assert min(values[:at]) > max(values[at + 1 :])
 
 
 @pytest.mark.parametrize(

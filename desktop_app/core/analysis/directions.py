@@ -27,6 +27,7 @@ WITHOUT = 3
 """The number of principal components that are removed on request."""
 
 _PIECE = 8192  # rows of the vocabulary processed at once
+_ROUNDING = 1e-12  # what is smaller than this share of the vectors added up is due to rounding
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -144,11 +145,19 @@ class Term:
 
 
 def summed(table: Rows, terms: Sequence[Term]) -> Array:
-    """The sum of the rows of some tokens, each with its sign: [d_model]. Raises ModelError where the terms cancel."""
-    parts = np.array([[term.sign] for term in terms], np.float64) * table.of([term.token for term in terms])
+    """The sum of the rows of some tokens, each with its sign: [d_model].
+
+    Raises ModelError where nothing of the rows remains without the mean, or where the terms cancel.
+    """
+    ids = [term.token for term in terms]
+    parts = np.array([[term.sign] for term in terms], np.float64) * table.of(ids)
     direction: Array = parts.sum(0)
-    # What rounding leaves of a + b - a - b is no direction, either.
-    if not np.linalg.norm(direction) > 1e-12 * np.linalg.norm(parts):
+    size = float(np.linalg.norm(parts))
+    if not size > _ROUNDING * float(np.linalg.norm(table.table[ids].astype(np.float64))):
+        rows_are = "its row equals" if len(ids) == 1 else "its rows all equal"
+        apart = f", apart from the {len(table.left_out)} components that are left out" if len(table.left_out) else ""
+        raise ModelError(f"This direction is zero: {rows_are} the mean of all rows{apart}.")
+    if not float(np.linalg.norm(direction)) > _ROUNDING * size:
         raise ModelError("This direction is zero: its terms cancel.")
     return direction
 

@@ -54,9 +54,8 @@ def token_of(word: str, tokenizer: Tokenizer) -> int:
     text = word[1:-1] if quoted else f" {word}"
     ids = tokenizer.encode(text).ids
     if len(ids) != 1:
-        pieces = ", ".join(map(tokenizer.quoted, ids[:6])) or "none"
         hint = "" if quoted else ", with the space before it"
-        raise TokenizerError(f"{text[:40]!r} is {len(ids)} tokens ({pieces}){hint}; a sum takes single tokens.")
+        raise TokenizerError(f"{text[:40]!r} {tokenizer.counted(ids)}{hint}; a sum takes single tokens.")
     return ids[0]
 
 

@@ -130,7 +130,8 @@ def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 
         one, other = (run(text).read(of.site, row=-1).astype(np.float64) for text in (of.one, of.other))
         found = one - other
     if not np.linalg.norm(found) > 0:
-        raise ModelError("This direction is zero: its terms cancel.")
+        why = "the two prompts have the same vector there" if isinstance(of, Prompts) else "the neuron writes nothing"
+        raise ModelError(f"This direction is zero: {why}.")
     return found
 
 

@@ -56,7 +56,7 @@ _READS = {
 }
 PAIR, HEAD = "circuits.pair", "circuits.head"
 _COPYING = ("copying_through_mlp", "copying")
-_MOST, _LISTED = 150, 10
+_MOST, _LISTED = 40, 10  # pairs in the graph, where more are a tangle, and in the list
 
 
 def _compute(work: Work) -> Circuits:
@@ -103,7 +103,13 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
     reach = [pair for pair in every if pair[3] - found.random >= least]
     shown = reach[:_MOST]
     full = _round_up(max((pair[3] - found.random for pair in shown), default=1.0))
-    note = Phrase("of {1}", Count(len(reach))) if len(reach) > len(shown) else Phrase("above what random matrices give")
+    title = Phrase("{1} pairs with {2} or more", Count(len(shown)), f"{least:g}")
+    note = Phrase("above what random matrices give")
+    if len(shown) == 1:
+        title = Phrase("1 pair with {1} or more", f"{least:g}")
+    if len(shown) < len(reach):
+        title = Phrase("The {1} strongest pairs", len(shown))
+        note = Phrase("of {1} with {2} or more above random", Count(len(reach)), f"{least:g}")
     if not reach:
         largest = f"{every[0][3] - found.random:+.3f}".replace("-", "−") if every else Phrase("none")
         note = Phrase("no pair reaches it; the largest is {1}", largest)
@@ -122,9 +128,7 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
         for kind, earlier, later, score in shown
     )
     return GraphPanel(
-        title=Phrase("1 pair with {1} or more", f"{least:g}")
-        if len(shown) == 1
-        else Phrase("{1} pairs with {2} or more", Count(len(shown)), f"{least:g}"),
+        title=title,
         note=note,
         knots=knots,
         strands=strands,

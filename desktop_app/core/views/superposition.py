@@ -98,6 +98,7 @@ def _angles(scene: Scene, found: Angles) -> CurvePanel:
         note=Phrase("spread {1}, random {2}", number(found.spread), number(found.spread_random)),
         lines=((middles[reach], found.own[reach]), (middles[reach], found.random[reach])),
         line_names=(Phrase("this model"), Phrase("random")),
+        named_above=True,
         x_label=Phrase("cosine"),
         y_label=Phrase("share of pairs"),
         hue=Hue.RESIDUAL,
@@ -113,9 +114,11 @@ def _fit(scene: Scene, found: Angles) -> TextPanel:
         )
         for within, own, random, bound in zip(WITHIN, found.packed, found.packed_random, found.bound, strict=True)
     )
+    neurons = scene.state.view.superposition == "neurons"
+    every = scene.config.d_mlp if neurons else scene.config.vocab_size
     return TextPanel(
         title=Phrase("Directions that are nearly orthogonal"),
-        note=Phrase("measured, in {1} dimensions", scene.config.n_embd),
+        note=Phrase("measured on {1} of {2}, in {3} dimensions", Count(found.count), Count(every), scene.config.n_embd),
         lines=lines,
     )
 

@@ -131,5 +131,7 @@ def _longest(panel: BarsPanel) -> BarsPanel:
         return panel
     order = sorted(range(len(panel.bars)), key=lambda n: -abs(panel.bars[n].value - panel.base))
     chosen = sorted(order[:_BARS])
-    cuts = tuple(cut for cut in panel.cuts if cut[0] < _BARS) if chosen == list(range(_BARS)) else ()
+    above = [(cut, sum(n < cut.place for n in chosen)) for cut in panel.cuts]
+    # A line with no bar left on one of its sides would separate nothing.
+    cuts = tuple(cut._replace(place=n) for cut, n in above if n < len(chosen) and (n > 0 or cut.place == 0))
     return replace(panel, note="", bars=tuple(panel.bars[n] for n in chosen), cuts=cuts)

@@ -10,7 +10,9 @@ from desktop_app.core.analysis.directions import Term
 from desktop_app.core.analysis.expression import parse_sum, token_of, written
 from desktop_app.core.bundle import default_model
 from desktop_app.core.model import open_model
-from desktop_app.gpt2.errors import LogitscopeError, TokenizerError
+from desktop_app.gpt2.checkpoint import load_checkpoint
+from desktop_app.gpt2.errors import LogitscopeError, ModelError, TokenizerError
+from tests.checkpoints import TINY, random_weights, write_checkpoint
 from tests.conftest import ROOT
 from tests.scenes import open_tiny
 
@@ -54,6 +56,24 @@ def test_rows_are_centred_and_less_their_first_components(tiny, without):
     plane = directions.plane_of_rows(table)
     assert np.abs(plane.places) == pytest.approx(np.abs(centred @ axes[without : without + 2].T), abs=1e-4)
     assert plane.shares == pytest.approx(table.shares[without : without + 2])
+
+
+def test_a_direction_that_is_zero_is_refused_with_its_reason(tmp_path):
+    """Along three axes there are two opposite rows each, of lengths 8, 7 and 1; the last two are the mean of all."""
+    config, axes = TINY | {"vocab_size": 8}, np.eye(TINY["n_embd"], dtype=np.float32)
+    weights = random_weights(config)
+    name = next(name for name in weights if name.endswith("wte.weight"))
+    pairs = [sign * size * axes[n] for n, size in enumerate((8, 7, 1)) for sign in (1, -1)]
+    weights[name] = 1 + np.stack([*pairs, 0 * axes[0], 0 * axes[0]])
+    checkpoint = load_checkpoint(write_checkpoint(tmp_path / "tiny", config, weights))
+    for tokens, without, reason in (
+        ([6], 0, "its row equals the mean of all rows"),
+        ([6, 7], 0, "its rows all equal the mean of all rows"),
+        ([0, 2], 2, "its rows all equal the mean of all rows, apart from the 2 components that are left out"),
+        ([0, 1], 0, "its terms cancel"),
+    ):
+        with pytest.raises(ModelError, match=f"^This direction is zero: {reason}\\.$"):
+            directions.arithmetic(checkpoint, [Term(1, token) for token in tokens], without=without)
 
 
 def test_nearest_tokens_are_the_greatest_cosines_and_ranks_count_from_one(tiny):
