@@ -27,9 +27,10 @@ _PIECE = 1 << 20  # weights read at once
 
 
 class FullPass:
-    """A pass with the logits of all positions that captures the tensors named in `only`, keys and values included.
+    """A pass with the logits of all positions that captures the tensors named in `only`.
 
-    As in the program, a long text runs in chunks, each on the keys and values of those before it.
+    As in the program, a text of more than `chunk` tokens runs in chunks, each on the keys and values of those before
+    it; `only` must then name all keys and values.
     """
 
     def __init__(self, checkpoint: Checkpoint, only: frozenset[str], chunk: int = 1 << 30) -> None:

@@ -3,7 +3,7 @@
     ./run benchmarks.real_shapes FOLDER [--sizes small xl] [--tokens 8 256 1024] [--keep]
 
 Writes each checkpoint below FOLDER (6.2 GB for XL), measures it in a separate process, and deletes it again. Prints the
-table of docs/models.md; "expected" is the library's estimate.
+table of docs/models.md; "expected" is the estimate of core/library/memory.py.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Feed mutated inputs to every parser: `./run fuzz [--seconds 120] [--seed N] [--only NAME]`.
 
 An input that raises anything but a LogitscopeError with a message, causes a warning, or takes ten seconds of CPU time
-or a minute of wall time, is saved to a file and reported; exit code 1. The same seed gives the same inputs. Add the
-reduced input of a past fault to tests/hostile/corpus/NAME/.
+or a minute of wall time, is saved to a file and reported; exit code 1. The same seed gives the same inputs, as many as
+there is time for. Add the reduced input of a past fault to tests/hostile/corpus/NAME/.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Whether memory, descriptors and threads stay level over a long run of windows.
 
-They are measured as each window has closed. The first ten minutes are not judged: caches and pools fill. The second ten
-minutes are the measure of every ten minutes after them.
+They are measured each time a window has closed. The first ten minutes are not judged: caches and pools fill. The second
+ten minutes are the measure of every ten minutes after them.
 """
 
 import statistics

@@ -2,8 +2,8 @@
 
 Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Reported, with exit
 code 1: an exception, a logged error, a message of an unexpected error, a warning of Python, numpy or Qt, threads or
-workers that outlive their window, and memory, descriptors or threads that grow from the second quarter of the time to
-the last, memory by more than 5 % and 20 MB. Models that a closed window leaves to the search for cycles are told.
+workers that outlive their window, and memory, descriptors or threads that grow after the second ten minutes of a run
+(`fuzz/level.py`). How many models a closed window leaves to Python's search for reference cycles is printed too.
 """
 
 import argparse

@@ -122,7 +122,7 @@ def _linked(root: Path) -> dict[str, str]:
 
 
 def packages_of(frozen: Path) -> list[str]:
-    """The Debian packages of the build machine that libraries in the frozen folder come from: Python's.
+    """The Debian packages from which the frozen folder has libraries of the build machine: Python's.
 
     Raises SystemExit for a library that belongs to no package.
     """

@@ -110,11 +110,13 @@ def test_a_window_is_worked_from_the_first_pass_to_a_figure(tmp_path):
     assert "The smoke test types this" in out.read_text(encoding="utf-8")
 
 
-def test_a_worked_window_that_cannot_do_its_work_says_so(tmp_path):
-    out = tmp_path / "no such folder" / "figure.svg"
+@pytest.mark.parametrize("place", ["no such folder/figure.svg", "a folder.svg"])
+def test_a_worked_window_that_cannot_do_its_work_says_so(tmp_path, place):
+    out = tmp_path / place
+    (tmp_path / "a folder.svg").mkdir()
     done = logitscope("--smoke", out, QT_QPA_PLATFORM="offscreen", HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
     assert done.returncode == 1
-    assert "error: " in done.stdout
+    assert "error: " in done.stdout and "wrote" not in done.stdout
 
 
 def test_a_worked_window_ends_with_a_sentence_where_its_model_or_its_output_is_of_no_use(tmp_path):

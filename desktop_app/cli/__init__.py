@@ -1,7 +1,7 @@
 """The `logitscope` command: opens the window, or runs one of the commands that need no window.
 
-Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. Each command is a separate module that
-is imported only when it is called, so that `--help` and wrong options are answered at once.
+Exit codes: 0 done; 1 ran, but found a fault or a difference; 2 bad input, file or network. Each command is a separate
+module that is imported only when it is called, so that `--help` and wrong options are answered at once.
 """
 
 import argparse

@@ -180,7 +180,7 @@ FIGURE: Options = (
     Option("--transparent", "no background", Kind.FLAG),
     Option("--data", "also write the numbers, next to the figure: csv, json or csv,json", metavar="KINDS", default=""),
 )
-"""All options of a figure except those of its prompt and its file."""
+"""All options of a figure except those of its prompt, its file and the engine."""
 
 LISTED: Options = (IDS, SESSION, TRACE, *FIGURE, INT8)
 """The options that an entry of a list of figures may set, besides its text and file names."""

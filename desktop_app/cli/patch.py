@@ -55,7 +55,8 @@ def _print(opened: Opened, other: Opened, found: "Patch", tokens_: tuple[int, in
         f"prompt, {found.corrupt:.4f} in the corrupt one."
     )
     numbers = found.logit_difference if found.refused else found.effect
-    said = "logit difference" if found.refused else "effect: from 0, the patched prompt, to 1, the other prompt"
+    said = "effect: 0 as in the prompt that is patched, 1 as in the other prompt"
+    said = "logit difference" if found.refused else said
     if found.refused:
         print(found.refused)
     print(f"{found.what} of {'clean into corrupt' if found.direction == 'denoise' else 'corrupt into clean'}, {said}.")

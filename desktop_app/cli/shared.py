@@ -108,7 +108,7 @@ def open_for(folder: Path, *, int8: bool, text: bool) -> "Model":
 
 
 def prompt_text(arguments: argparse.Namespace) -> str | None:
-    """The given text, read from standard input for "-"; None where ids were given. Raises LogitscopeError."""
+    """The given text, read from standard input for "-"; None if no text was given. Raises LogitscopeError."""
     text: str | None = arguments.text
     if text is None:
         return None

@@ -224,6 +224,15 @@ class GridPanel(Panel):
     every: int = 1  # only every n-th query is shown, in small grids of a long text
     first: int = 0  # the position of the first label, if earlier ones are left out
 
+    @property
+    def shown_labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The labels of the rows and of the columns of `values`: `labels`, without those of queries left out."""
+        listed = (None, None) if self.source is None else (self.source.rows, self.source.cols)
+        rows, columns = (
+            self.labels if places is None else tuple(self.labels[n - self.first] for n in places) for places in listed
+        )
+        return rows, columns
+
 
 @dataclass(frozen=True)
 class MultiplesPanel(Panel):

@@ -71,7 +71,7 @@ def _badge(words: str, room: Rect, page: Page) -> None:
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
-    """The panels of a view, arranged for the shape of the space: a wide, low space gets the `wide` arrangement."""
+    """The panels of a view, arranged for the space: in a wide, low one as in `wide`, if that needs no more height."""
     if content.wide is None or not 0 < height < width / _WIDE:
         return content
     low, high = _extent(content.wide, width, page)[0], _extent(content, width, page)[0]

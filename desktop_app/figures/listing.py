@@ -1,7 +1,8 @@
 """Reads a file that lists figures (figures.toml) into orders, and reports each fault with its place in the file.
 
-An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, `session` or `trace`), and otherwise the keys of `logitscope
-figure` without dashes. `[defaults]` contains keys for all entries, which an entry may override.
+An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, `session` or `trace`), and otherwise options of `logitscope
+figure` as keys, without the dashes before them. `[defaults]` contains keys for all entries, which an entry may
+override.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
     """The figures that `path` lists, each to be written below `folder`.
 
     `options` are those of `logitscope figure` that an entry may give as keys; `make_order` reads them. Raises
-    ExportError that names every entry and line at fault.
+    ExportError that names the entries and lines at fault, at most 20 of them.
     """
     listing = Listing(path)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -126,7 +127,8 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
             if len(faults) > _MOST_FAULTS:
                 break
             faults.append(f"{listing.where(n, key or reason.option)}: {reason}")
-    taken = {_place(file): f"{file.name} is written by the build itself" for file in (path, record_file(path, folder))}
+    record = record_file(path, folder)
+    taken = {_place(path): f"{path.name} is the list itself", _place(record): f"{record.name} is written by the build"}
     for entry in entries:
         for file in entry.order.files:
             if (place := _place(file)) in taken:

@@ -296,7 +296,7 @@ class Movable:
 
     `x` and `y` [point] are page coordinates and `kind` [point] is each point's index in `colours`. `along` are marks
     that move with a point, each with the index of that point. `window` is the visible part, as fractions of the whole
-    plane. It is drawn `inner` wide and high, in the centre of the box.
+    plane. It is drawn in the centre of the box, with the width and height `inner`.
     """
 
     box: Rect

@@ -35,7 +35,10 @@ _COUNTED = {"unfold": "block"}
 
 @dataclass(frozen=True)
 class Order:
-    """What the user requested. The prompt is `state`'s, `ids` or `trace`. `head` None: head 0, or a whole weight."""
+    """What the user requested.
+
+    The prompt is `state`'s, `ids` or `trace`. `head` None: the state's, or a whole weight.
+    """
 
     out: Path
     step: str | None = None
@@ -69,7 +72,7 @@ class Order:
 
 
 def find(order: Order, config: Config) -> Subject:
-    """The subject of the order. Raises ExportError and ModelError before anything is computed."""
+    """The subject of the order. Raises LogitscopeError, if it cannot be shown, before anything is computed."""
     check_index("layer", order.layer, config.n_layer)
     for head in (order.head, *order.excerpt.heads):
         check_index("head", head, config.n_head)
@@ -190,7 +193,7 @@ def write_together(paths: Sequence[Path], made: Sequence[bytes]) -> None:
 
 
 def refuse(order: Order, *, force: bool) -> None:
-    """Raise ExportError if it is already certain that the files cannot be written, or if they exist."""
+    """Raise ExportError if it is already certain that the files cannot be written, or if one exists without `force`."""
     kind_of(order.out)
     for path in order.files:
         refuse_existing(path, force=force)

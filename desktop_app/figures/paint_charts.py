@@ -1,4 +1,4 @@
-"""Painters of charts: bars, curves, and the interval from 0 to 1 in which a token is drawn."""
+"""Painters of charts: bars, and the interval from 0 to 1 in which a token is drawn."""
 
 import math
 

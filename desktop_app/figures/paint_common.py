@@ -181,7 +181,10 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
 
 
 def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> bool:
-    """Draw a small tick in the corner of each cell beyond the limits, if cells are large enough; return if any are."""
+    """Draw a small square in the corner of cells beyond the limits, 400 at most, if cells are large enough for it.
+
+    Returns whether any was drawn.
+    """
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if min(w, h) < page.u(5):
@@ -315,5 +318,5 @@ def labels_width(
 
 @lru_cache(maxsize=16)
 def longest(labels: tuple[str, ...]) -> list[str]:
-    """The labels with the most characters, one of which is the widest."""
+    """The 24 labels with the most characters; the widest is taken to be one of them."""
     return sorted(labels, key=len, reverse=True)[:24]

@@ -75,7 +75,7 @@ class Numbers:
 
 
 def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, float]:
-    """The minimum height of the panel at this width, and the height beyond which more space is of no use."""
+    """Minimum and preferred height; in a figure, the preferred one is that of the whole sheet at this width."""
     sheet = panel.sheet
     fixed = heading_height(panel) + _key_height(width / page.scale)
     if sheet is None:

@@ -1,4 +1,4 @@
-"""Painters of text: tokens as chips, running text, and lines of label, text and remark."""
+"""Painters of text: tokens as chips, running text, text on coloured ground, and lines of label, text and remark."""
 
 import math
 import re

@@ -55,9 +55,9 @@ def graph_words(panel: GraphPanel) -> str:
 
 def grid_words(panel: GridPanel) -> str:
     """An attention grid, in words."""
-    count = len(panel.values)
+    down, across = panel.values.shape
     rows, columns = ("keys", "queries") if panel.keys_down else ("queries", "keys")
-    return f"Grid of {count} {rows} by {count} {columns}. {_strongest(panel.values, panel.labels, panel.labels)}"
+    return f"Grid of {down} {rows} by {across} {columns}. {_strongest(panel.values, *panel.shown_labels)}"
 
 
 def map_words(panel: MapPanel) -> str:
@@ -107,7 +107,7 @@ def arcs_words(panel: ArcsPanel) -> str:
 
 def multiples_words(panel: MultiplesPanel) -> str:
     """A grid of every head, in words."""
-    return f"{len(panel.values)} grids of {panel.values.shape[1]} tokens, one for each head."
+    return f"{len(panel.values)} grids of {max(panel.values.shape[1:])} tokens, one for each head."
 
 
 def strips_words(panel: StripsPanel) -> str:

@@ -325,7 +325,7 @@ def _write(book: Any, sheet: Sheet, looks: _Looks) -> int:
         for j in range(len(sheet.columns)):
             value = float(sheet.values[i, j])
             if not np.isfinite(value):
-                raise ExportError(f"{sheet.name} has {value} at row {i}, column {j}; which a spreadsheet cannot hold.")
+                raise ExportError(f"{sheet.name} has {value} at row {i}, column {j}, which a spreadsheet cannot hold.")
             if sheet.formula is None:
                 page.write_number(_TOP + i, _LEFT + j, value, looks.number)
             else:

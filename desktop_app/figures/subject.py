@@ -229,7 +229,10 @@ def heads_job(subject: Subject, model: Model, scene: Scene, part: Excerpt) -> Jo
 
 
 def excerpt_job(job: Job, part: Excerpt, step: Step, scene: Scene | None) -> Job:
-    """The figure of a part of the view; its caption names the part. Raises ExportError for tokens that do not exist."""
+    """The figure of a part of the view; its caption names tokens and heads.
+
+    Raises ExportError for a part that is missing.
+    """
     view, words = job.view, job.caption
     if part.panel and not part.heads:
         view = replace(view, content=column(main_panel(view, step.tensors)))

@@ -31,7 +31,7 @@ from desktop_app.core.panels import (
 
 @dataclass(frozen=True)
 class Table:
-    """One series of a panel: numbers [row, column] with labels, and the tensor cell of each."""
+    """One series of a panel: numbers or words [row, column] with labels, and the tensor cell of each number."""
 
     series: str
     values: Array
@@ -48,12 +48,12 @@ def tokens_table(panel: TokensPanel) -> Iterator[Table]:
 
 
 def prose_table(panel: ProsePanel) -> Iterator[Table]:
-    """Numbers of the text."""
+    """The text itself, in one cell."""
     yield Table("text", np.array([["".join(panel.pieces)]], object))
 
 
 def text_table(panel: TextPanel) -> Iterator[Table]:
-    """Numbers of lines of text."""
+    """The text and the remark of each line."""
     words = np.array([[line.text, line.remark] for line in panel.lines], object).reshape(-1, 2)
     yield Table("lines", words, tuple(line.label for line in panel.lines), ("text", "remark"))
 
@@ -71,7 +71,7 @@ def map_table(panel: MapPanel) -> Iterator[Table]:
 
 def grid_table(panel: GridPanel) -> Iterator[Table]:
     """Numbers of an attention grid."""
-    yield Table("values", panel.values, panel.labels, panel.labels, panel.source)
+    yield Table("values", panel.values, *panel.shown_labels, panel.source)
 
 
 def multiples_table(panel: MultiplesPanel) -> Iterator[Table]:

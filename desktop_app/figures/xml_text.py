@@ -1,6 +1,6 @@
 """Text escaped for XML: in an element, and as an attribute's value.
 
-The same as `xml.sax.saxutils`, whose import takes 40 ms because it imports `urllib.request`.
+Like `xml.sax.saxutils`, whose import takes 40 ms because it imports `urllib.request`.
 """
 
 from html import escape as _escape

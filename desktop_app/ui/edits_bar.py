@@ -19,7 +19,7 @@ _SHOWN = 60
 class EditChip:
     """One chip: its edit's text, whether it is on, why it has no effect (if it has none), and its strength (if any).
 
-    `acts` are the names of the actions in its menu: "switch", "widen", "weigh", "write", "remove".
+    `acts` are the names of the actions in its menu: "switch", "widen", "align", "write", "remove".
     """
 
     text: str

@@ -36,8 +36,8 @@ class ModelKeeper(StateKeeper):
     def open_model(self, folder: Path, then: State | None = None, *, anyway: bool = False) -> None:
         """Open another model; the current one stays until the new one has passed its checks.
 
-        `then` is the state to open it with; without it, the state at that moment. A model that may not fit into memory
-        is opened only with `anyway`; otherwise `doubted` is emitted.
+        `then` is the state to open it with; without it, the state at the moment when it is open. A model that may not
+        fit into memory is opened only with `anyway`; otherwise `doubted` is emitted.
         """
         self._wanted_state = then
         self.complain("")

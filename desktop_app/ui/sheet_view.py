@@ -175,7 +175,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return True
 
     def go_to_plate(self, n: int) -> None:
-        """Move to a picture or, if it already fills the view, to its cells under the pointer."""
+        """Move to a picture, so that it fills the view."""
         panel = self._panel
         if panel is None or panel.sheet is None:
             return

@@ -31,16 +31,18 @@ class Smoke(QObject):
         self._window, self._out = window, out
         self.status = 0
         """The exit code: 1 if anything went wrong."""
+        self._written = False
         self._deeds: list[tuple[Callable[[], bool], Callable[[], None]]] = [
             (self._drawn, lambda: self._say("ready")),
             (lambda: True, lambda: window.controller.edit_text(_PROMPT)),
             (self._typed, lambda: self._say(f"typed {_PROMPT!r}")),
             (lambda: True, self._walk),
             (self._drawn, self._export),
-            (out.exists, lambda: self._say(f"wrote {out}")),
+            (lambda: self._written, lambda: self._say(f"wrote {out}")),
             (lambda: True, self._quit),
         ]
         window.controller.trouble.connect(self._fail)
+        window.files.said.connect(self._hear)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
         self._timer.start(_LOOK_MS)
@@ -81,6 +83,9 @@ class Smoke(QObject):
 
     def _export(self) -> None:
         self._window.files.export_figure(Options("svg"), self._out)
+
+    def _hear(self, words: str, _lasting: bool) -> None:
+        self._written = self._written or words == f"Wrote {self._out.name}."
 
     def _quit(self) -> None:
         self._timer.stop()

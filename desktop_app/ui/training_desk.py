@@ -83,7 +83,7 @@ class TrainingDesk(QObject):
             self._controller.set(beside_model(self._controller.state, str(other)))
 
     def ask_export(self) -> None:
-        """Ask for a file, and write the current view at every snapshot to it."""
+        """Ask for a file, and write the current view at the snapshots to it: at all in a clip, at three in a figure."""
         if self.training is not None:
             self.clip.ask(self.training, self.number)
 

@@ -4,7 +4,19 @@ from typing import get_args
 
 import numpy as np
 
-from desktop_app.core.panels import AnyPanel, Box, CloudPanel, CurvePanel, Hue, TextPanel, View, formula_line
+from desktop_app.core.panels import (
+    AnyPanel,
+    Box,
+    CloudPanel,
+    CurvePanel,
+    GridPanel,
+    Hue,
+    MultiplesPanel,
+    Source,
+    TextPanel,
+    View,
+    formula_line,
+)
 from desktop_app.figures import fonts
 from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.layout import place_view
@@ -17,6 +29,27 @@ def test_every_kind_of_panel_has_a_row_and_no_two_share_a_painter():
     for column in ("paint", "extent", "tables", "words"):
         assert len({getattr(row, column) for row in KINDS.values()}) == len(KINDS), column
     assert all(row.least_width > 0 for row in KINDS.values())
+
+
+def test_grids_with_queries_left_out_name_the_tokens_that_they_show():
+    """Rows are queries 1, 3 and 5 of six tokens, then of the last four; with keys down, they are the columns."""
+    values = np.zeros((3, 6))
+    values[1, 2] = 1
+    labels, source = tuple("abcdef"), Source("blocks.0.attn.pattern", (0, "row", "col"), rows=(1, 3, 5))
+    whole = GridPanel(values=values, labels=labels, source=source, every=2, small=True)
+    turned = Source("blocks.0.attn.pattern", (0, "col", "row"), cols=(1, 3, 5))
+    down = GridPanel(values=values.T, labels=labels, source=turned, every=2, small=True, keys_down=True)
+    rest = Source("blocks.0.attn.pattern", (0, "row", "col"), rows=(3, 5), first_col=2)
+    cut = GridPanel(values=values[1:, 2:], labels=labels[2:], source=rest, every=2, small=True, first=2)
+    row = KINDS[GridPanel]
+    assert row.words(whole) == "Grid of 3 queries by 6 keys. The largest in magnitude, 1.000, in row d, column c."
+    assert row.words(down) == "Grid of 6 keys by 3 queries. The largest in magnitude, 1.000, in row c, column d."
+    assert row.words(cut) == "Grid of 2 queries by 4 keys. The largest in magnitude, 1.000, in row d, column c."
+    for panel, shown in ((whole, ("bdf", "abcdef")), (down, ("abcdef", "bdf")), (cut, ("df", "cdef"))):
+        (table,) = row.tables(panel)
+        assert ("".join(table.rows), "".join(table.columns)) == shown
+    every = MultiplesPanel(values=values[None], names=("head 0",), source=source, every=2)
+    assert KINDS[MultiplesPanel].words(every) == "1 grids of 6 tokens, one for each head."
 
 
 def test_the_indices_of_a_formula_stand_below_it_and_names_are_left_whole():

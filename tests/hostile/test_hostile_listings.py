@@ -23,13 +23,13 @@ HOSTILE = {
     "deep nesting": ("a = " + "[" * 100_000, "not TOML"),
     "the build's own record": (
         FIGURE.replace('"a"', '"list.built.svg"') + 'data = "json"',
-        "written by the build itself",
+        "list.built.json is written by the build;",
     ),
     "one file twice": (FIGURE + FIGURE, "already"),
     "one file twice where case is ignored": (FIGURE + FIGURE.replace('"a"', '"A"'), "A.svg|a.svg is written by"),
     "the build's own record in another case": (
         FIGURE.replace('"a"', '"LIST.built.svg"') + 'data = "json"',
-        "written by the build itself",
+        "list.built.json is written by the build;",
     ),
 }
 

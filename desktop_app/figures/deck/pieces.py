@@ -195,7 +195,7 @@ def _within(content: Box, area: Rect, page: Page) -> Box:
 
 
 def _shorter(panel: AnyPanel | Box) -> AnyPanel | None:
-    """The panel without one bar or line, but never without a marked bar; None if nothing can be left out."""
+    """The panel without its last line or bar (its first bar if the last is marked); None if nothing can be left out."""
     if isinstance(panel, BarsPanel) and len(panel.bars) > _LEAST_BARS:
         left = range(1, len(panel.bars)) if panel.bars[-1].marked else range(len(panel.bars) - 1)
         return replace(panel, note="", cuts=(), bars=tuple(panel.bars[n] for n in left))
@@ -250,7 +250,7 @@ def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
         head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, min(page.u(13), _HEADING))]
     body = rect.inset(top=page.u(HEADING)) if head else rect
     if isinstance(panel, BarsPanel) and panel.bars and panel.drawn:
-        # Bars are not wider if there are few of them.
+        # Bars are not thicker if there are few of them.
         each = _BAR if all(bar.outline is None for bar in panel.bars) else _PAIR
         high = page.u(each * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
         place = Rect(body.x, body.y, body.w, min(body.h, high))

@@ -41,9 +41,10 @@ _SVG_TYPE = "image/svg+xml"
 
 
 def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
-    """In a template: the rectangles of place, lead and pictures in the layout's free area, and the lead's type size.
+    """The rectangles of place, lead and pictures, and the lead's type size.
 
-    On the program's master, place and lead have placeholders, and the pictures have the whole area below them.
+    In a template, the three rectangles share the layout's free area. On the program's master, the place has a
+    placeholder of its own, so its rectangle is empty, and the pictures have the whole area below the lead.
     """
     room, scale = design.room, design.scale
     if design.own:
@@ -68,7 +69,10 @@ def _title_of(slide: Slide) -> tuple[float, float]:
 
 
 def _fitting(text: str, width: float, sizes: Sequence[float], most: int, *, bold: bool = False) -> tuple[float, int]:
-    """The largest of `sizes` in which a text takes at most `most` lines, and the number of lines."""
+    """The first (the largest) of `sizes` in which a text takes at most `most` lines, and the number of lines.
+
+    The last of `sizes` if the text fits in none.
+    """
     from desktop_app.figures import fonts
 
     lines = 1
@@ -231,7 +235,7 @@ class _Maker:
         return shapes.run(words, size)
 
     def _foot(self, slide: Slide) -> None:
-        """Fill the layout's placeholders for caption and number; a caption without one is only in the notes."""
+        """Fill the layout's placeholders for caption and number; what the layout has no placeholder for is left out."""
         found: dict[str, Any] = {}
         for placeholder in self._layout.placeholders:
             kind = placeholder.element.ph.get("type")
@@ -287,7 +291,7 @@ def _own_properties(deck: Any, slides: Sequence[Slide]) -> None:
 
 
 def _write(packed: io.BytesIO, out: Path) -> None:
-    """Write the file with its parts in order, all with the same date; pictures are not compressed a second time."""
+    """Write the file with its parts in order, all with the same date; what is compressed already is only stored."""
     with zipfile.ZipFile(packed) as source, zipfile.ZipFile(out, "w") as target:
         for entry in source.infolist():
             settled = zipfile.ZipInfo(entry.filename, _WHEN)

@@ -116,7 +116,7 @@ def _fewer_rows(panel: MapPanel) -> MapPanel:
 
 
 def _largest_parts(panel: WaterfallPanel) -> BarsPanel:
-    """The parts of a sum with the largest magnitude, as bars in their original order; all parts do not fit as steps."""
+    """The parts of a sum with the largest magnitude, as bars in their original order: all would not fit as steps."""
     parts = [n for n, rise in enumerate(panel.rises) if not rise.total]
     chosen = sorted(sorted(parts, key=lambda n: -abs(panel.rises[n].value))[:_BARS])
     bars = (panel.rises[n] for n in chosen)

@@ -57,8 +57,8 @@ class Item:
 class Ask:
     """A question on a slide, in a form that can be answered on the page.
 
-    `kind` is the kind of a story's question. `options` are the choices, and `right` the indices of the right ones, or
-    the text of a token that has to be typed. `truth` states the answer.
+    `kind` is the kind of a story's question. `options` are the choices, and `right` the indices of the right ones.
+    Without choices, `text` is the text of the token that has to be typed. `truth` states the answer.
     """
 
     kind: str

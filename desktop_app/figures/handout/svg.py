@@ -54,7 +54,7 @@ class Drawing:
 
 
 def draw(content: Box, alt: str, palette: Palette, say: Say) -> Drawing:
-    """Panels drawn on a page of width WIDTH, at their preferred height."""
+    """Panels drawn on a page of width WIDTH and height 460, or less if they cannot fill it, or more if they need it."""
     from desktop_app.figures import fonts
 
     pages = [Page(THEMES[name], fonts.width, _SCALE, 2.0, 0.0, say) for name in ("light", "dark")]
