@@ -104,15 +104,15 @@ def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
       all others.
     """
     tables = [table for a in arrays for table in _tables(a)]
-    sizes, apart = _present(tables), 0
-    whole = _percentile(sizes)
+    sizes, apart = _Sizes(tables), 0
+    whole = sizes.percentile()
     for axis in (0, 1):
         lines = _leave_out(tables, sizes, whole, axis)
         if lines:
-            sizes, apart = _present(tables), apart + lines
-            whole = _percentile(sizes)
+            sizes, apart = _Sizes(tables), apart + lines
+            whole = sizes.percentile()
     few = sum(max(_FEW, math.ceil(_FEW_OF_A_VECTOR * t.size)) if len(t) == 1 else _FEW for t in tables)
-    limit = _limit(sizes, whole, few) or float(sizes.max(initial=0)) or 1.0
+    limit = _limit(sizes, whole, few) or float(sizes.cells.max(initial=0)) or 1.0
     return Levels(-limit, limit, rule=rule, apart=apart)
 
 
@@ -120,20 +120,42 @@ def _tables(values: Array) -> list[Array]:
     """|x| as tables [row, column], one for each matrix of a stack; -1 where a cell is masked or missing."""
     sizes = np.abs(values)
     if not np.isfinite(sizes.max(initial=0)):  # the maximum is NaN if any cell is
-        sizes = np.where(np.isfinite(values), sizes, np.asarray(-1, values.dtype))
+        least = sizes.dtype.type(-1)
+        np.fmax(sizes, least, out=sizes)  # which is not NaN where one of the two is a number
+        if sizes.max() == np.inf:
+            sizes[sizes == np.inf] = least
     if sizes.ndim < 2 or not sizes.size:
         return [sizes.reshape(1, -1)]
     return list(sizes.reshape(-1, *sizes.shape[-2:]))
 
 
-def _present(tables: Sequence[Array]) -> Array:
-    """The cells that are present, as one flat array, in the order in which they are in memory."""
-    flat = [t.ravel(order="K") for t in tables]
-    joined = flat[0] if len(flat) == 1 else np.concatenate(flat or [np.zeros(0)])
-    return joined if joined.min(initial=0) >= 0 else joined[joined >= 0]
+class _Sizes:
+    """The cells of tables as one flat array, in the order in which they are in memory, and how many are present."""
+
+    def __init__(self, tables: Sequence[Array]) -> None:
+        flat = [t.ravel(order="K") for t in tables]
+        self.cells: Array = flat[0] if len(flat) == 1 else np.concatenate(flat or [np.zeros(0)])
+        self.count = int(np.count_nonzero(self.cells >= 0))
+
+    def percentile(self) -> float:
+        """The percentile of the cells that are present, or 0 if none is."""
+        return float(self.largest(self.count - _rank(self.count))[0]) if self.count else 0.0
+
+    def largest(self, count: int) -> Array:
+        """The `count` largest cells, at most as many as are present; the smallest is first, the others in any order."""
+        cells = self.cells
+        if cells.size > _MANY:
+            # For this many cells, a sorted sample gives an approximate threshold, and one comparison discards most.
+            sample = np.sort(cells[:: cells.size // _SAMPLE])
+            guess = sample[max(0, sample.size - 2 * math.ceil(sample.size * count / cells.size) - 4)]
+            large = cells[cells >= guess]
+            if large.size >= count:
+                cells = large
+        first = cells.size - count
+        return np.partition(cells, first)[first:]
 
 
-def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> int:
+def _leave_out(tables: list[Array], sizes: _Sizes, whole: float, axis: int) -> int:
     """Remove outlying columns (`axis` 0) or rows (1) from `tables`; return how many were removed.
 
     `sizes` are the cells of the tables, and `whole` is their percentile. Only columns or rows of at least two cells are
@@ -141,22 +163,21 @@ def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> in
     """
     counts = [t.shape[1 - axis] if t.shape[axis] > 1 else 0 for t in tables]
     most = [min(max(2, math.ceil(_LINES * n)), n // 2) for n in counts]
-    if not sizes.size or not any(most):
+    if not sizes.count or not any(most):
         return 0
     # The percentile falls most if the lines that hold the largest cells are removed. If it would stay above whole /
     # _APART even then, there are no outliers; counting cells shows that faster than sorting them.
-    left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
-    large = np.count_nonzero(sizes >= whole / _APART)
-    if left > 0 and large >= sizes.size - _rank(left):
+    left = sizes.count - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
+    large = np.count_nonzero(sizes.cells >= whole / _APART)
+    if left > 0 and large >= sizes.count - _rank(left):
         return 0
     per_line = [np.sort(np.count_nonzero(t >= whole / _APART, axis=axis)) for t in tables]
     held = sum(int(counts[counts.size - n :].sum()) for counts, n in zip(per_line, most, strict=True))
-    if large - held >= sizes.size - _rank(sizes.size):
+    if large - held >= sizes.count - _rank(sizes.count):
         return 0
     typical = [_middle(t, axis) for t in tables]
     strongest = [np.argsort(-m, kind="stable")[:n] for m, n in zip(typical, most, strict=True)]
-    rest = _present([np.delete(t, lines, 1 - axis) for t, lines in zip(tables, strongest, strict=True)])
-    core = _percentile(rest)
+    core = _Sizes([np.delete(t, lines, 1 - axis) for t, lines in zip(tables, strongest, strict=True)]).percentile()
     if not 0 < _APART * core < whole:
         return 0
     # Of these lines, remove only those that are far above the rest.
@@ -179,33 +200,14 @@ def _rank(count: int) -> int:
     return math.ceil((count - 1) * PERCENTILE / 100)
 
 
-def _percentile(sizes: Array) -> float:
-    if not sizes.size:
-        return 0.0
-    return float(_largest(sizes, sizes.size - _rank(sizes.size))[0])
-
-
-def _largest(sizes: Array, count: int) -> Array:
-    """The `count` largest cells, of which the smallest comes first; the others are in any order."""
-    if sizes.size > _MANY:
-        # For this many cells, a sorted sample gives an approximate threshold, and one comparison discards most cells.
-        sample = np.sort(sizes[:: sizes.size // _SAMPLE])
-        guess = sample[max(0, sample.size - 2 * math.ceil(sample.size * count / sizes.size) - 4)]
-        large = sizes[sizes >= guess]
-        if large.size >= count:
-            sizes = large
-    first = sizes.size - count
-    return np.partition(sizes, first)[first:]
-
-
-def _limit(sizes: Array, whole: float, most: int) -> float:
+def _limit(sizes: _Sizes, whole: float, most: int) -> float:
     """The percentile of `sizes` or, if smaller, the largest cell below a wide gap with at most `most` cells above."""
-    if not sizes.size:
+    if not sizes.count:
         return 1.0
-    first = max(0, sizes.size - most - 1)
-    if first >= _rank(sizes.size):
+    first = max(0, sizes.count - most - 1)
+    if first >= _rank(sizes.count):
         return whole  # the percentile is below any such gap
-    last = np.sort(_largest(sizes, sizes.size - first))
+    last = np.sort(sizes.largest(sizes.count - first))
     wide = np.flatnonzero((last[1:] > _FAR * last[:-1]) & (last[:-1] > 0))
     return float(min(whole, last[wide[0]] if wide.size else np.inf))
 
