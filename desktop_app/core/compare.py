@@ -1,9 +1,8 @@
 """Views that compare two passes: one before and after its edits, or those of two prompts or two models.
 
 Every view can be compared, since a view is data. Where both views have numbers, these are subtracted; if the texts
-differ in length, an alignment says which positions correspond. Names of cells are prefixed with the name of the pass,
-as in `before:blocks.1.attn.z`, unless it is the requested pass. Cells of a difference have the prefix `change:` or
-`differ:`.
+differ in length, an alignment says which positions correspond. Every cell names its pass, or the difference that it is
+a number of.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,17 +46,15 @@ from desktop_app.gpt2.phrase import Phrase
 
 AFTER = "after"
 CHANGE, DIFFER = "change", "differ"
-"""Prefixes for the cells of a difference: `change` for a pass and its edits, `differ` for two prompts or two models."""
-
-MARK = ":"
+"""The `run` of a difference's cells: `change` for a pass and its edits, `differ` for two prompts or two models."""
 
 
 @dataclass(frozen=True)
 class Mode:
     """A way of comparing: the passes that it shows, the label above the picture, and how the picture is composed.
 
-    `parts` are the titles of pictures side by side; a single picture has none. `less` is the prefix for the cells of a
-    difference.
+    `parts` are the titles of pictures side by side; a single picture has none. `less` is the `run` of a difference's
+    cells.
     """
 
     shows: tuple[str, ...]
@@ -123,11 +120,11 @@ def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str
     """The view of a scene in the chosen mode. `build` makes the view of one pass; `tensors` are those that it shows."""
     mode = mode_of(scene)
     views = [build(own) for own in shown(scene)]
-    named = [_called(view, name) if name else view for view, name in zip(views, mode.shows, strict=True)]
+    named = [of_run(view, name) for view, name in zip(views, mode.shows, strict=True)]
     if mode.less:
         alignment = scene.passes.alignment if OTHER in mode.shows else ()
         taken = with_limits(difference(views[0], views[1], alignment), scene.state.view)
-        less = _called(taken, mode.less)
+        less = of_run(taken, mode.less)
         view = _beside([*named, less], mode.parts, tensors) if mode.parts else less
     else:
         view = named[0]
@@ -139,7 +136,7 @@ def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
 
     def rank(panel: AnyPanel) -> tuple[bool, bool, bool]:
         source = getattr(panel, "source", None)
-        own = isinstance(source, Source) and source.name.rpartition(MARK)[2] in tensors
+        own = isinstance(source, Source) and source.name in tensors
         return not isinstance(panel, GridPanel), not own, not isinstance(panel, MapPanel | MultiplesPanel | AtlasPanel)
 
     return min((p for p in panels_of(view.content) if not (isinstance(p, GridPanel) and p.small)), key=rank)
@@ -378,33 +375,29 @@ _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
 """Kind of panel -> the function that subtracts two of them. Other kinds have no numbers, or no corresponding parts."""
 
 
-# Names of cells with their pass as prefix
+# The pass that cells belong to
 
 
-def _called(view: View, name: str) -> View:
-    """The view with the name of a pass as prefix of its cells' names."""
-    return replace(view, content=_renamed(view.content, name))
+def of_run(view: View, run: str) -> View:
+    """The view with cells of the pass or difference `run`; unchanged if that is "", the requested pass."""
+    return replace(view, content=_of_run(view.content, run)) if run else view
 
 
-def _renamed(box: Box, name: str) -> Box:
-    children = tuple(_renamed(c, name) if isinstance(c, Box) else _panel_called(c, name) for c in box.children)
-    return replace(box, children=children, wide=None if box.wide is None else _renamed(box.wide, name))
+def _of_run(box: Box, run: str) -> Box:
+    children = tuple(_of_run(c, run) if isinstance(c, Box) else _panel_of(c, run) for c in box.children)
+    return replace(box, children=children, wide=None if box.wide is None else _of_run(box.wide, run))
 
 
-def _panel_called(panel: AnyPanel, name: str) -> AnyPanel:
+def _panel_of(panel: AnyPanel, run: str) -> AnyPanel:
     def called(source: Source | None) -> Source | None:
-        return None if source is None else replace(source, name=f"{name}{MARK}{source.name}")
+        return None if source is None else replace(source, run=run)
 
     if isinstance(panel, StripsPanel):
         return replace(panel, strips=tuple(replace(s, source=called(s.source)) for s in panel.strips))
     if isinstance(panel, BarsPanel):
-        bars = tuple(
-            replace(b, source=None if b.source is None else (f"{name}{MARK}{b.source[0]}", b.source[1]))
-            for b in panel.bars
-        )
-        return replace(panel, bars=bars)
+        return replace(panel, bars=tuple(replace(bar, run=run) for bar in panel.bars))
     if isinstance(panel, SheetPanel):
-        return replace(panel, of=f"{name}{MARK}")
+        return replace(panel, run=run)
     if isinstance(panel, GraphPanel):
         return replace(panel, node_source=called(panel.node_source), edge_source=called(panel.edge_source))
     if isinstance(panel, _OfArray | WaterfallPanel | CurvePanel):

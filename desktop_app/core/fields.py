@@ -205,5 +205,5 @@ def cells(value: Any, refuse: Callable[[str], SessionError]) -> tuple[Cell, ...]
             raise refuse(wanted)
         if not all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < 2**31 for i in index):
             raise refuse(wanted)
-        found.append(Cell(name, tuple(index)))
+        found.append(Cell.read(name, tuple(index)))
     return tuple(found)

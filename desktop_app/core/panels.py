@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.intents import Choosing, Intent, Select
 from desktop_app.core.levels import Levels, percent
+from desktop_app.core.opening.cells import Cell, written
 from desktop_app.gpt2.phrase import Phrase, joined
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Source:
     of each column; `rows` does the same for rows. A picture of a part of the tensor starts at index `first_row` and
     `first_col` (one head's W_Q within W_QKV). A picture that is not a table lists the full index of each of its columns
     in `each`, and `index` is empty.
+
+    `run` names the pass to which the tensor belongs, as in a `Cell`.
     """
 
     name: str
@@ -54,6 +57,16 @@ class Source:
     first_col: int = 0
     rows: tuple[int, ...] | None = None
     each: tuple[tuple[int, ...], ...] | None = None
+    run: str = ""
+
+    @property
+    def written(self) -> str:
+        """The name of the tensor with its pass."""
+        return written(self.run, self.name)
+
+    def cell(self, row: int, col: int) -> Cell:
+        """The cell of the tensor that this row and column of the picture show."""
+        return Cell(self.name, self.at(row, col), self.run)
 
     def at(self, row: int, col: int) -> tuple[int, ...]:
         """The index in the tensor of the cell at this row and column of the picture."""
@@ -310,7 +323,10 @@ class ArcsPanel(Panel):
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: its label, the value that its length shows, and the texts at its end."""
+    """One bar: its label, the value that its length shows, and the texts at its end.
+
+    `source` is the name and index of the cell with that value, and `run` its pass, as in a `Cell`.
+    """
 
     label: str
     value: float
@@ -322,6 +338,7 @@ class Bar:
     pick: Intent | None = None
     source: tuple[str, tuple[int, ...]] | None = None
     pinned: bool = False
+    run: str = ""
 
 
 class Cut(NamedTuple):
@@ -502,7 +519,7 @@ class SheetPanel(Panel):
 
     A plate is a picture of one tensor, or of one head's part of it. `here` are the indices of the plates that show the
     current step, which `place` names in words; `token` is the selected token. `values` holds the numbers and their
-    colour scales; without it no numbers are shown. `of` is the prefix that names the pass of the cells.
+    colour scales; without it no numbers are shown. `run` names the pass of the cells, as in a `Cell`.
     """
 
     sheet: "Sheet | None" = None
@@ -511,7 +528,7 @@ class SheetPanel(Panel):
     place: str = ""
     token: int = 0
     labels: tuple[str, ...] = ()
-    of: str = ""
+    run: str = ""
 
     @property
     def levels(self) -> Levels:

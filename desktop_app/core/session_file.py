@@ -35,7 +35,11 @@ def save_session(path: Path, state: State) -> None:
 
 def to_json(state: State) -> bytes:
     """A state as the bytes of a session file, in ASCII; a lone surrogate, which is invalid text, becomes U+FFFD."""
-    fields = asdict(state) | {"model": reference_of(state.model), "beside": reference_of(state.beside)}
+    fields = asdict(state) | {
+        "model": reference_of(state.model),
+        "beside": reference_of(state.beside),
+        "opened": [cell.as_fields() for cell in state.opened],
+    }
     fields = {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}
     return json.dumps({"logitscope": VERSION, "state": fields}, indent=1).encode("ascii")
 

@@ -184,7 +184,7 @@ def _rows_of(stop: Stop) -> Iterable[tuple[str, Any]]:
     if stop.state.edits:
         yield "edits", [{"text": change.text, "on": change.on} for change in stop.state.edits]
     if stop.state.opened:
-        yield "opened", [{"name": cell.name, "index": list(cell.index)} for cell in stop.state.opened]
+        yield "opened", [cell.as_fields() for cell in stop.state.opened]
     if stop.state.sampling != OPENING:
         yield "sampling", _given(stop.state.sampling)
     if "view" in stop.chosen:

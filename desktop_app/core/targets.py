@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from desktop_app.core.compare import MARK
 from desktop_app.core.editing import HEAD, INPUT, LOOK, NUMBER, ROW, Place, Target, block, head, heads, inputs, mlp
 from desktop_app.core.opening.cells import Cell, is_within
 from desktop_app.core.places import BLOCK, Step
@@ -112,7 +111,7 @@ _RULES: Mapping[str, Rule] = {
 
 def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, ...]:
     """What can be edited at a cell, the most likely first; `place_` is the step or workspace that shows the cell."""
-    name = cell.name.rpartition(MARK)[2]
+    name = cell.name
     for end in (".before", ".keep", ".put"):
         name = name.removesuffix(end)
     own = Cell(name, cell.index)

@@ -106,7 +106,7 @@ def _cell(table: Table, row: int, column: int) -> tuple[str, tuple[int, ...] | N
         return cell
     if table.source is None:
         return "", None
-    return table.source.name, table.source.at(row, column)
+    return table.source.written, table.source.at(row, column)
 
 
 def _where(table: Table) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _where(table: Table) -> dict[str, Any]:
         return {"cells": [None if cell is None else {"tensor": cell[0], "index": cell[1]} for cell in table.cells]}
     if source is None:
         return {}
-    found: dict[str, Any] = {"tensor": source.name, "index": ["column" if i == "col" else i for i in source.index]}
+    found: dict[str, Any] = {"tensor": source.written, "index": ["column" if i == "col" else i for i in source.index]}
     if source.each is not None:
         found["index"] = source.each
     if source.cols is not None:

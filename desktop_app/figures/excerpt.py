@@ -23,6 +23,7 @@ from desktop_app.core.panels import (
     panels_of,
     row,
 )
+from desktop_app.core.passes import OTHER
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.phrase import Phrase
@@ -221,7 +222,8 @@ def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> 
         labelled = isinstance(panel, MapPanel) and axis == "row" and panel.row_labels == tuple(labels[:count])
         return range(count) if labelled else None
     table = tensor_table(config)
-    axes = table[panel.source.name].axes if panel.source.name in table else ()
+    here = panel.source.run != OTHER and panel.source.name in table  # the other prompt has positions of its own
+    axes = table[panel.source.name].axes if here else ()
     if not any(i == axis and a in _POSITIONS for i, a in zip(panel.source.index, axes, strict=False)):
         return None
     listed = panel.source.rows if axis == "row" else panel.source.cols

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.intents import Choosing, Intent
+from desktop_app.core.opening.cells import Region
 from desktop_app.core.panels import AnyPanel, Source
 from desktop_app.figures.pool import pixels, strength
 from desktop_app.figures.theme import Table, Theme, words_on
@@ -193,13 +194,10 @@ class Cells:
         rows = self.values.shape[0] if self.values.ndim > 1 else 1
         return 0 <= row < rows and 0 <= column < self.values.shape[-1]
 
-    def lit(self, name: str, index: tuple[int | None, ...]) -> Rect | None:
-        """The rectangle in which these cells of tensor `name` are shown; None if the picture does not show them.
-
-        An entry None in `index` stands for the whole axis.
-        """
-        source = self.source
-        if source is None or source.name != name:
+    def lit(self, region: Region) -> Rect | None:
+        """The rectangle in which these cells are shown; None if the picture does not show them."""
+        source, index = self.source, region.index
+        if source is None or (source.name, source.run) != (region.name, region.run):
             return None
         if source.each is not None:
             return self.place(0, source.each.index(index)) if index in source.each else None

@@ -167,7 +167,7 @@ def _word(panel: ArcsPanel, n: int, box: Rect, size: float, page: Page, *, align
     page.words(x, box.y + box.h / 2, panel.pieces[n], size=size, mono=True, bold=chosen, align=align,
                colour=page.theme.ink if read or chosen else page.theme.dim, room=box.w)  # fmt: skip
     if panel.source is not None and panel.selected is not None and not np.isnan(own):
-        cell = Source(panel.source.name, panel.source.at(panel.selected, n))
+        cell = Source(panel.source.name, panel.source.at(panel.selected, n), run=panel.source.run)
         page.put_cells(box, (1, 1), np.array([[own]]), cell, panel.pieces[n])
     page.picks.append(Pick(box, Select(n), panel.pieces[n]))
 

@@ -99,7 +99,7 @@ def _answer(bar: Bar, line: Rect, page: Page) -> None:
     """Make a bar's line respond to the pointer."""
     if bar.source is not None:
         name, index = bar.source
-        page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index), bar.label)
+        page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index, run=bar.run), bar.label)
     if bar.pick is not None:
         page.picks.append(Pick(line, bar.pick, bar.label))
 

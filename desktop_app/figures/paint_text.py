@@ -156,7 +156,7 @@ def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
 def _fixed(panel: ShadedPanel, position: int) -> Source | None:
     """The cell that the token at this position shows."""
     source = panel.source
-    return None if source is None else Source(source.name, source.at(panel.selected or 0, position))
+    return None if source is None else Source(source.name, source.at(panel.selected or 0, position), run=source.run)
 
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from desktop_app.core.opening.cells import written
 from desktop_app.core.panels import (
     ArcsPanel,
     Array,
     AtlasPanel,
+    Bar,
     BarsPanel,
     CloudPanel,
     CurvePanel,
@@ -102,7 +104,7 @@ def sheet_table(panel: SheetPanel) -> Iterator[Table]:
         if panel.sheet is not None and panel.values is not None and panel.values.units == 1:
             plate = panel.sheet.plates[n]
             values = panel.values.cells(plate, range(plate.rows), range(plate.columns))
-            source = replace(plate.source, name=f"{panel.of}{plate.name}")
+            source = replace(plate.source, run=panel.run)
             yield Table(plate.label, values, panel.labels, source=source)
 
 
@@ -114,10 +116,14 @@ def arcs_table(panel: ArcsPanel) -> Iterator[Table]:
 def bars_table(panel: BarsPanel) -> Iterator[Table]:
     """Numbers of bars."""
     labels = tuple(bar.label for bar in panel.bars)
-    yield Table("values", _column([b.value for b in panel.bars]), labels, cells=tuple(b.source for b in panel.bars))
+    yield Table("values", _column([b.value for b in panel.bars]), labels, cells=tuple(_cell(bar) for bar in panel.bars))
     outlined = [b for b in panel.bars if b.outline is not None]
     if outlined:
         yield Table("outline", _column([b.outline for b in outlined]), tuple(b.label for b in outlined))
+
+
+def _cell(bar: Bar) -> tuple[str, tuple[int, ...]] | None:
+    return None if bar.source is None else (written(bar.run, bar.source[0]), bar.source[1])
 
 
 def waterfall_table(panel: WaterfallPanel) -> Iterator[Table]:
@@ -153,7 +159,7 @@ def curve_table(panel: CurvePanel) -> Iterator[Table]:
 def cloud_table(panel: CloudPanel) -> Iterator[Table]:
     """Numbers of points in a plane."""
     each = () if panel.source is None or panel.source.each is None else panel.source.each
-    cells = tuple((panel.source.name, index) for index in each) if panel.source is not None else ()
+    cells = tuple((panel.source.written, index) for index in each) if panel.source is not None else ()
     yield Table("points", panel.points, panel.labels, ("x", "y"), cells=cells)
     if panel.kind is not None:
         yield Table("kinds", np.array([[panel.kinds[int(k)][0]] for k in panel.kind], object), panel.labels)

@@ -4,7 +4,6 @@ from PySide6.QtCore import QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QCursor, QFocusEvent, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
-from desktop_app.core.compare import MARK
 from desktop_app.core.intents import Do, Select
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
@@ -144,7 +143,7 @@ class Canvas(PointedPage):
         cells = self._page.cells_at(x, y)
         if cells is None or cells.source is None:
             return None
-        return Cell(cells.source.name, cells.source.at(*cells.cell(x, y)))
+        return cells.source.cell(*cells.cell(x, y))
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         if event.reason() == QContextMenuEvent.Reason.Mouse:
@@ -152,7 +151,7 @@ class Canvas(PointedPage):
             self.menu_asked.emit(self._cell_at(point.x(), point.y()), event.globalPos())
         elif self._at is not None and self._at[0].source is not None:
             cells, row, column = self._at
-            cell = Cell(cells.source.name, cells.source.at(row, column)) if cells.source is not None else None
+            cell = cells.source.cell(row, column) if cells.source is not None else None
             self.menu_asked.emit(cell, self.menu_place())
 
     def menu_place(self) -> QPoint:
@@ -176,7 +175,7 @@ class Canvas(PointedPage):
         point = event.position() - self.origin
         there = self._cell_at(point.x(), point.y())
         cells, row, column, cell = dragged
-        if there is not None and there.name != cell.name and MARK not in there.name:
+        if there is not None and not there.run:
             self.dropped.emit(cell, there)
         else:
             self.opened.emit(cells, row, column)
@@ -186,7 +185,7 @@ class Canvas(PointedPage):
             return
         point = event.position() - self.origin
         cell = self._cell_at(point.x(), point.y())
-        if cell is not None and cell.name.startswith(f"{OTHER}{MARK}"):
+        if cell is not None and cell.run == OTHER:
             # A cell of the other text may be dragged onto its counterpart; released where it was pressed, it opens.
             cells = self._page.cells_at(point.x(), point.y())
             assert cells is not None

@@ -11,8 +11,7 @@ from desktop_app.core.levels import number
 from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout
-from desktop_app.core.opening.links import computed_from, feeds
-from desktop_app.core.opening.opened import clicked, readout_of, unready, view_of, workspace_of
+from desktop_app.core.opening.opened import clicked, linked, located, readout_of, unready, view_of, workspace_of
 from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.panels import View, column
 from desktop_app.core.views import across
@@ -20,7 +19,7 @@ from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.gpt2.edit import sites_of
-from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.inspector import Inspector
@@ -70,10 +69,10 @@ class Inspection(QObject):
             value = float(cells.values[row, column])
             return Readout(number(value), cells.label, f"row {row}, column {column}")
         try:
-            return readout_of(scene, Cell(cells.source.name, cells.source.at(row, column)))
+            return readout_of(scene, cells.source.cell(row, column))
         except LogitscopeError as reason:
             # The previous view is still shown while the products of the next view are being computed.
-            return Readout("…", cells.source.name, str(reason))
+            return Readout("…", cells.source.written, str(reason))
 
     def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
         """Show what is under the pointer; highlight in every view what it was computed from and what it is used for."""
@@ -82,17 +81,13 @@ class Inspection(QObject):
             cells = None
         canvas.set_readout(None if cells is None or scene is None else self._readout(cells, row, column))
         self._pointed = None
+        lit: tuple[tuple[Region, ...], tuple[Region, ...]] = ((), ())
         if cells is not None and cells.source is not None:
-            self._pointed = Cell(cells.source.name, cells.source.at(row, column))
-        sources: tuple[Region, ...] = ()
-        targets: tuple[Region, ...] = ()
-        if cells is not None and cells.source is not None and scene is not None:
-            cell = Cell(cells.source.name, cells.source.at(row, column))
-            if cell.name in scene.trace.table:
-                sources = computed_from(scene.trace, cell)
-                targets = feeds(scene.trace, cell)
+            self._pointed = cells.source.cell(row, column)
+            if scene is not None:
+                lit = linked(scene, self._pointed)
         for shown in (self._canvas, self._inspector.canvas):
-            shown.set_lit(sources, targets)
+            shown.set_lit(*lit)
 
     # Opening
 
@@ -108,7 +103,7 @@ class Inspection(QObject):
             # Use the current state, which contains what was typed since the scene's pass.
             now = replace(scene, state=self._controller.state)
             try:
-                self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
+                self._controller.set(clicked(now, cells.source.cell(row, column)))
             except LogitscopeError as reason:
                 self.said.emit(str(reason))
         else:
@@ -123,7 +118,7 @@ class Inspection(QObject):
 
     def _open_inside(self, cells: Cells, row: int, column: int) -> None:
         if cells.source is not None:
-            self._push(Cell(cells.source.name, cells.source.at(row, column)))
+            self._push(cells.source.cell(row, column))
 
     def _push(self, cell: Cell) -> None:
         """Append `cell` to the path or, if the path contains it, cut the path after it."""
@@ -154,7 +149,7 @@ class Inspection(QObject):
             if inside:
                 self._canvas.setFocus()
         opened = path[0] if path and path[0].index else None
-        self._canvas.set_marked(Region(opened.name, opened.index) if opened is not None else self._guess)
+        self._canvas.set_marked(Region(opened.name, opened.index, opened.run) if opened is not None else self._guess)
         readout = None
         if path and scene is not None:
             cell = path[-1]
@@ -168,7 +163,7 @@ class Inspection(QObject):
             except LogitscopeError as reason:
                 if self._controller.pending or not self._controller.is_current:
                     return  # the path belongs to a text whose pass is pending; afterwards it is shown or dropped
-                view, names = View(cell.name, str(reason), column()), {}
+                view, names = View(cell.written, str(reason), column()), {}
             self._inspector.show_path(path, view, self._theme, self._scale, names)
         self._tabs.show_readout(readout)
 
@@ -178,10 +173,15 @@ class Inspection(QObject):
         if scene is None or step is None:
             return
         shown = (*step.tensors, "logits")[0]  # steps of sampling start from the logits
-        place = workspace_of(scene, path[-1]) if path else None
-        cell = path[-1] if path and place is None else Cell(shown, ())
-        of = place if place is not None and place.spec.numpy else None if path and place is None else step
         try:
+            if path:
+                which, scene, bare = located(scene, path[-1])
+                if which != path[-1].run:
+                    raise ModelError("This number is a difference; open one of the two that it is made of.")
+                path = (bare,)
+            place = workspace_of(scene, path[-1]) if path else None
+            cell = path[-1] if path and place is None else Cell(shown, ())
+            of = place if place is not None and place.spec.numpy else None if path and place is None else step
             if of is not None and of.spec.numpy is not None:
                 lines = of.spec.numpy(scene, path[-1] if place is not None else None)
             elif across.is_of(cell):
@@ -203,4 +203,4 @@ class Inspection(QObject):
 
 def _region(cells: Cells, row: int, column: int) -> Region:
     assert cells.source is not None
-    return Region(cells.source.name, cells.source.at(row, column))
+    return Region(cells.source.name, cells.source.at(row, column), cells.source.run)

@@ -62,7 +62,7 @@ class Inspector(QWidget):
         """Show `view`, that of the last cell of `path`. Cells not in `names` are named by tensor and index."""
         parts = []
         for n, cell in enumerate(path):
-            words = escape((names or {}).get(cell) or f"{cell.name}{list(cell.index) or ''}")
+            words = escape((names or {}).get(cell) or f"{cell.written}{list(cell.index) or ''}")
             last = f'<span style="font-weight: 600">{words}</span>'
             parts.append(last if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
         # Of a long path, only the last cells are shown.

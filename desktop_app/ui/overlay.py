@@ -82,7 +82,7 @@ class Overlay:
         if marked is not None:
             painter.setPen(QPen(QColor(self._page.theme.accent), 2.5))
             for cells in self._page.cells:
-                rect = cells.lit(marked.name, marked.index)
+                rect = cells.lit(marked)
                 line = cells.lit_line(marked.index) if rect is not None else None
                 if line is not None:
                     painter.drawLine(QLineF(*line))

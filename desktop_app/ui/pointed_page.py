@@ -81,7 +81,7 @@ class PointedPage(PageView):
     def _show_marked(self) -> None:
         if self._marked is None:
             return
-        pointed = self._at[0].lit(self._marked.name, self._marked.index) if self._at is not None else None
+        pointed = self._at[0].lit(self._marked) if self._at is not None else None
         places = [pointed] if pointed is not None else self.lit_places([self._marked])
         by = self.origin
         places += [Rect(p.x - by.x(), p.y - by.y(), p.w, p.h) for p in self._sheets.marked_places()]
@@ -91,7 +91,7 @@ class PointedPage(PageView):
 
     def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
         """The rectangles of these cells in the displayed view."""
-        found = (cells.lit(region.name, region.index) for region in regions for cells in self._page.cells)
+        found = (cells.lit(region) for region in regions for cells in self._page.cells)
         return [rect for rect in found if rect is not None]
 
     def set_readout(self, readout: Readout | None) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -143,7 +144,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
     def _marked_boxes(self) -> list[Box]:
         panel, marked = self._panel, self._marked
-        if panel is None or panel.sheet is None or marked is None:
+        if panel is None or panel.sheet is None or marked is None or marked.run != panel.run:
             return []
         return panel.sheet.region_boxes(marked.name, marked.index)
 
@@ -344,7 +345,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for regions, style in zip(self._lit, (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine), strict=True):
             painter.setPen(QPen(QColor(self._theme.ink), 1.5, style))
-            for region in regions:
+            for region in (region for region in regions if region.run == panel.run):
                 for box in panel.sheet.region_boxes(region.name, region.index):
                     if _meet(box, shot.view):
                         painter.drawRect(rectangle(shot.place(box)).adjusted(-1, -1, 1, 1))
@@ -467,9 +468,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         plate = panel.sheet.plates[n]
-        source = plate.source
-        if panel.of:
-            source = type(source)(f"{panel.of}{source.name}", source.index, first_col=source.first_col)
+        source = replace(plate.source, run=panel.run)
         return Cells(self.shot.place(plate.box), plate.rows, plate.columns, np.zeros((0, 0)), source, plate.label)
 
     def _point(self, at: tuple[int, int, int] | None) -> None:

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QMenu
 
 from desktop_app.core import changes
 from desktop_app.core.alignment import RULES
-from desktop_app.core.compare import MARK
 from desktop_app.core.editing import (
     ACTIONS,
     EDGE,
@@ -210,7 +209,7 @@ class WhatIf(QObject):
 
     def _take(self) -> None:
         cell = self._inspection.cell
-        if cell is None or not cell.name.startswith(f"{OTHER}{MARK}"):
+        if cell is None or cell.run != OTHER:
             self.said.emit(f"Point at a cell of the other prompt; {keys_of('compare_pair')} shows both side by side.")
             return
         self._taken = cell

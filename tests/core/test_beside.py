@@ -16,7 +16,7 @@ from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
 from desktop_app.core.panels import GridPanel, panels_of
-from desktop_app.core.passes import Asked
+from desktop_app.core.passes import OTHER, Asked
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
@@ -68,9 +68,9 @@ def test_both_models_run_the_same_tokens_and_each_picture_is_one_s_own(model, gu
     assert [p.title for p in (one, other, change)] == ["this model", "other model", "this − other"]
     assert view.badge == "beside the other model"
     assert guest.name in caption(scene, find_step(PATTERN, model.config))
-    assert "in the other model" in readout_of(scene, Cell(f"other:{PATTERN}", (1, 3, 2))).place
-    assert view_of(scene, Cell(f"other:{PATTERN}", (1, 3, 2))).badge == "in the other model"
-    lines = next(panel for panel in panels_of(view_of(scene, Cell(f"{DIFFER}:{PATTERN}", (1, 3, 2))).content)).lines
+    assert "in the other model" in readout_of(scene, Cell(PATTERN, (1, 3, 2), OTHER)).place
+    assert view_of(scene, Cell(PATTERN, (1, 3, 2), OTHER)).badge == "in the other model"
+    lines = next(panel for panel in panels_of(view_of(scene, Cell(PATTERN, (1, 3, 2), DIFFER)).content)).lines
     assert [line.label for line in lines] == ["here", "in the other model", "difference"]
 
 
@@ -78,11 +78,11 @@ def test_nothing_is_edited_at_a_cell_that_this_pass_does_not_have(model, guest):
     """The pointer may still be on a picture of a longer text or a larger model."""
     scene = moment(model, guest)
     rows, neurons = len(scene.trace), model.config.d_mlp
-    name = "other:blocks.1.mlp.post"
-    assert targets_at(scene, Cell(name, (rows - 1, neurons - 1)), None)
-    assert targets_at(scene, Cell(name, (rows, 0)), None) == ()
-    assert targets_at(scene, Cell(name, (0, neurons)), None) == ()
-    assert targets_at(scene, Cell(f"other:{PATTERN}", (1, rows, 0)), None) == ()
+    name = "blocks.1.mlp.post"
+    assert targets_at(scene, Cell(name, (rows - 1, neurons - 1), OTHER), None)
+    assert targets_at(scene, Cell(name, (rows, 0), OTHER), None) == ()
+    assert targets_at(scene, Cell(name, (0, neurons), OTHER), None) == ()
+    assert targets_at(scene, Cell(PATTERN, (1, rows, 0), OTHER), None) == ()
     with pytest.raises(ModelError, match=f"Position {rows} is outside the text of {rows} tokens"):
         token_name(scene, rows)
 
@@ -108,7 +108,7 @@ def test_weights_and_workspaces_beside_are_the_other_model_s(model, guest):
 
 def test_a_cell_beside_opens_to_the_other_model_s_arithmetic(model, guest):
     scene = moment(model, guest)
-    cell = Cell("other:blocks.0.mlp.pre", (3, 5))
+    cell = Cell("blocks.0.mlp.pre", (3, 5), OTHER)
     view = view_of(scene, cell)
     assert view.content
     value = guest.engine.trace(scene.trace.ids)["blocks.0.mlp.pre"][3, 5]

@@ -8,7 +8,6 @@ import pytest
 
 from desktop_app.core.analysis.parts import combine, parts, vector_of
 from desktop_app.core.cover import covered
-from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.products import completed
@@ -55,7 +54,7 @@ def visit(scene, view, depth, seen):
             continue
         rows = cells.values.shape[0] if cells.values.ndim > 1 else 1
         for row, column in {(0, cells.start), (rows - 1, cells.values.shape[-1] - 1)}:
-            cell = Cell(cells.source.name, cells.source.at(row, column))
+            cell = cells.source.cell(row, column)
             if cell.name in scene.trace.table:
                 computed_from(scene.trace, cell), feeds(scene.trace, cell)
             with suppress(LogitscopeError):  # a cell hidden by the mask is refused

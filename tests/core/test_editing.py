@@ -181,4 +181,4 @@ def test_a_dragged_cell_patches_what_its_picture_shows_at_its_token(model, sourc
     scene = moment(model)
     assert (model.config.d_head, len(scene.trace)) == (8, len(scene.other.trace))
     one, other = (Cell(f"blocks.1.{name}", tuple(index)) for name, *index in (source, target))
-    assert put_across(scene, Cell(f"other:{one.name}", one.index), other, None) == f"blocks.1.{edit}"
+    assert put_across(scene, Cell(one.name, one.index, "other"), other, None) == f"blocks.1.{edit}"

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from desktop_app.core.opening.cells import Cell, read_cell
+from desktop_app.core.opening.cells import Cell, Region, read_cell
 from desktop_app.core.panels import BarsPanel, MapPanel, Source, StripsPanel
 from desktop_app.core.views import weights as views
 from desktop_app.core.views.weights import find_part, has_heads, weight_names, weight_view
@@ -245,8 +245,8 @@ def test_a_source_of_a_part_counts_from_where_the_part_begins():
 def test_a_part_lights_up_for_cells_that_are_in_it_and_for_no_others():
     source = Source("W", ("row", "col"), first_row=2, first_col=40)
     cells = Cells(Rect(0, 0, 80, 30), 3, 8, np.zeros((3, 8)), source, "part")
-    assert cells.lit("W", (2, 40)) == Rect(0, 0, 10, 10)
-    assert cells.lit("W", (4, 47)) == Rect(70, 20, 10, 10)
-    assert cells.lit("W", (None, 41)) == Rect(10, 0, 10, 30)
+    assert cells.lit(Region("W", (2, 40))) == Rect(0, 0, 10, 10)
+    assert cells.lit(Region("W", (4, 47))) == Rect(70, 20, 10, 10)
+    assert cells.lit(Region("W", (None, 41))) == Rect(10, 0, 10, 30)
     for outside in ((1, 40), (5, 40), (2, 39), (2, 48), (None, 0)):
-        assert cells.lit("W", outside) is None
+        assert cells.lit(Region("W", outside)) is None

@@ -15,13 +15,14 @@ from desktop_app.core.caption import caption
 from desktop_app.core.compare import MODES, difference
 from desktop_app.core.compare import less as compared_panel
 from desktop_app.core.fields import Change
-from desktop_app.core.opening.cells import Cell
-from desktop_app.core.opening.opened import clicked, readout_of, view_of, wants_of
+from desktop_app.core.opening.cells import Cell, Region
+from desktop_app.core.opening.opened import clicked, linked, readout_of, view_of, wants_of
 from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, StripsPanel, TextPanel, WaterfallPanel, panels_of
 from desktop_app.core.panels import column as panel_box
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
+from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.core.steps import wants_of as wants_of_view
@@ -84,7 +85,7 @@ def test_three_pictures_side_by_side_are_named_and_the_first_two_on_one_scale(mo
     first, second, change = panels_of(shown.content)
     assert [p.title for p in (first, second, change)] == ["after", "before", "after − before"]
     assert first.levels == second.levels
-    assert [p.source.name for p in (first, second, change)] == [
+    assert [p.source.written for p in (first, second, change)] == [
         f"{name}blocks.2.attn.scaled" for name in ("", "before:", "change:")
     ]
 
@@ -116,14 +117,14 @@ def test_a_head_that_reads_the_other_prompt_has_a_grid_whose_numbers_open(model,
     expected = raised / raised.sum(1, keepdims=True)
     assert grid.values.shape == (11, 15)
     assert np.allclose(grid.values, expected, atol=1e-6)
-    cell = Cell(grid.source.name, grid.source.at(3, 14))
+    cell = grid.source.cell(3, 14)
     assert cell == Cell("blocks.1.attn.across", (1, 3, 14))
     readout = readout_of(scene, cell)
     assert float(readout.value) == pytest.approx(expected[3, 14], rel=1e-3)
     assert "in the other prompt" in readout.place
     opened = view_of(scene, cell)
     strips = [strip for p in panels_of(opened.content) if isinstance(p, StripsPanel) for strip in p.strips]
-    assert {s.source.name for s in strips if s.source} == {"blocks.1.attn.q", "other:blocks.1.attn.k"}
+    assert {s.source.written for s in strips if s.source} == {"blocks.1.attn.q", "other:blocks.1.attn.k"}
     (bars,) = (p for p in panels_of(opened.content) if p.title == "Exponentials of the row")
     assert sum(bar.value for bar in bars.bars if bar.marked) == pytest.approx(raised[3, 14] / raised[3].max(), rel=1e-4)
     assert [str(*target.places) for target in targets_at(scene, cell, None)] == ["blocks.1.attn.z[1]"]
@@ -212,11 +213,11 @@ def test_cells_of_the_other_passes_read_and_open_as_theirs(model):
     scene = moment(model, "both")
     index = (0, 5, 2)
     for name, trace in (("before", scene.before.trace), ("other", scene.other.trace)):
-        cell = Cell(f"{name}:blocks.2.attn.pattern", index)
+        cell = Cell("blocks.2.attn.pattern", index, name)
         value = float(trace["blocks.2.attn.pattern"][index])
         assert float(readout_of(scene, cell).value.replace("−", "-")) == pytest.approx(value, rel=1e-2, abs=1e-5)
         assert view_of(scene, cell).badge
-    change = Cell("change:blocks.2.attn.pattern", index)
+    change = Cell("blocks.2.attn.pattern", index, "change")
     expected = float((scene.trace["blocks.2.attn.pattern"] - scene.before.trace["blocks.2.attn.pattern"])[index])
     assert float(readout_of(scene, change).value.replace("−", "-")) == pytest.approx(expected, rel=1e-2, abs=1e-6)
     assert "before the edits" in readout_of(scene, change).place
@@ -224,10 +225,43 @@ def test_cells_of_the_other_passes_read_and_open_as_theirs(model):
     assert clicked(scene, change).opened == (change,)
 
 
+@pytest.mark.parametrize("run", ["before", "other"])
+def test_what_is_opened_inside_another_pass_belongs_to_that_pass(model, run):
+    """The operands that an opened number of another pass shows are that pass's own, and open to its numbers."""
+    scene = moment(model, "both")
+    own = scene.beside[run]
+    name = "blocks.2.attn.scores"
+    view = view_of(scene, Cell(name, (0, 5, 2), run))
+    strips = [strip for p in panels_of(view.content) if isinstance(p, StripsPanel) for strip in p.strips]
+    query = next(strip for strip in strips if strip.source and strip.source.name == "blocks.2.attn.q")
+    cell = query.source.cell(0, 3)
+    assert cell == Cell("blocks.2.attn.q", (0, 5, 3), run)
+    value = float(own.trace["blocks.2.attn.q"][0, 5, 3])
+    assert float(readout_of(scene, cell).value.replace("−", "-")) == pytest.approx(value, rel=1e-2, abs=1e-4)
+    assert value != pytest.approx(float(scene.trace["blocks.2.attn.q"][0, 5, 3]), rel=1e-3)
+
+
+def test_links_of_a_cell_stay_in_its_pass_and_a_difference_has_none(model):
+    scene = moment(model, "both")
+    sources, targets = linked(scene, Cell("blocks.2.attn.scores", (0, 5, 2), "other"))
+    assert Region("blocks.2.attn.q", (0, 5, None), "other") in sources
+    assert targets == (Region("blocks.2.attn.scaled", (0, 5, 2), "other"),)
+    assert linked(scene, Cell("blocks.2.attn.scores", (0, 5, 2), "change")) == ((), ())
+    assert linked(scene, Cell("blocks.2.attn.scores", (0, 5, 2), "gone")) == ((), ())
+
+
+def test_a_path_of_opened_cells_is_written_with_its_passes_and_read_back(model):
+    path = (Cell("blocks.2.attn.pattern", (0, 5, 2), "other"), Cell("blocks.2.attn.scaled", (0, 5, 2), "change"))
+    state = replace(moment(model, "both").state, opened=path)
+    written = to_json(state)
+    assert b'"other:blocks.2.attn.pattern"' in written  # as sessions have always had it
+    assert from_json(written, "here").opened == path
+
+
 def test_folding_in_the_view_before_the_edits_folds(model):
     scene, _ = view(model, "why", "before")
     count = len(scene.before.made(wants_of_view(scene.before, find_step("why", model.config))[0]).parts)
-    state = clicked(scene, Cell("before:why.term", (count + 1,)))
+    state = clicked(scene, Cell("why.term", (count + 1,), "before"))
     assert state.unfolded == (1,)
     assert state.edits == scene.state.edits
 
@@ -260,7 +294,7 @@ def test_a_table_has_every_word_of_what_is_compared(model, code, compare, monkey
         job = make_job(made, step)
         lay_out(job, Options(language=code))
     for name in ("before", "other", "change", "differ"):
-        cell = Cell(f"{name}:blocks.1.attn.pattern", (0, 0, 0))
+        cell = Cell("blocks.1.attn.pattern", (0, 0, 0), name)
         made = completed(scene, partial(wants_of, cell=cell), model)
         in_language(job_of(view_of(made, cell), ""), code)
     assert sorted(table.missed - {model.name}) == []
@@ -331,7 +365,7 @@ def test_a_graph_of_a_change_has_the_differences_of_the_edges_of_both_graphs(mod
     assert expected
     assert change == pytest.approx(expected)
     shown = graph("change")
-    assert (shown.edge_source.name, shown.node_source.name) == ("change:flow.edge", "change:flow.node")
+    assert (shown.edge_source.written, shown.node_source.written) == ("change:flow.edge", "change:flow.node")
     nodes = dict(zip(shown.node_source.each, shown.knots, strict=True))
     for cell, (upper, lower) in zip(shown.edge_source.each, ((s.upper, s.lower) for s in shown.strands), strict=True):
         assert shown.knots[upper] is nodes[cell[0], cell[1]]
@@ -361,7 +395,7 @@ def test_a_score_that_an_edit_keeps_from_being_a_sum_is_refused_in_the_view_and_
 
 
 def test_a_difference_of_a_workspace_s_numbers_names_both_and_not_one_as_the_difference(model):
-    cell = Cell("change:sweep.effect", (0, 0))
+    cell = Cell("sweep.effect", (0, 0), "change")
     scene, _ = view(model, "sweep", "change")
     after, before = (readout_of(own, Cell("sweep.effect", (0, 0))).value for own in (scene, scene.before))
     after, before = after.partition(";")[0], before.partition(";")[0]

@@ -9,7 +9,6 @@ import pytest
 
 from desktop_app.core.levels import short
 from desktop_app.core.model import open_model
-from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import GraphPanel, WaterfallPanel
 from desktop_app.core.products import completed
@@ -172,7 +171,7 @@ def some_cells(scene, place):
     for one in cells:
         corners = {(0, 0), (one.rows - 1, one.columns - 1), (one.rows // 2, one.columns // 2)}
         for at in corners if one.stride is None else ():
-            yield Cell(one.source.name, one.source.at(*at))
+            yield one.source.cell(*at)
 
 
 LEADS = {

@@ -296,7 +296,7 @@ def test_the_change_by_an_edit_is_the_difference_of_two_passes(desk):
     low = np.tri(plate.rows, dtype=bool)
     passes = desk.scene.passes
     assert np.array_equal(cells[low], (passes.trace[name][2] - passes.before[name][2])[low])
-    assert sheet.panel.of == "change:"
+    assert sheet.panel.run == "change"
     sheet.go_to_plate(n)
     desk.settle()
     QTest.mouseMove(sheet.viewport(), QPoint(1, 1))

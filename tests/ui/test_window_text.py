@@ -19,7 +19,6 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication, QDialog, QFileDia
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.navigation import at_workspace
-from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import has_carpets
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures.marks import Path as Line
@@ -142,7 +141,7 @@ def test_no_word_of_any_view_is_cut_or_meets_another(open_desk, bundled, painted
         found[key] = faults_here()
         sources = [cells.source for cells in desk.window.canvas.page.cells if cells.source is not None]
         for source in sources[:1] if (theme, count) == ("light", 20) else ():
-            opened = Cell(source.name, source.at(0, 0))
+            opened = source.cell(0, 0)
             desk.c.open_path((opened,))
             desk.settle()
             assert desk.window.inspector.isVisible(), opened

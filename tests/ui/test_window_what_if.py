@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from desktop_app.core.fields import Change
 from desktop_app.core.last_session import last_file
 from desktop_app.core.opening.cells import Cell
+from desktop_app.core.passes import OTHER
 from desktop_app.core.session_file import load_session
 from desktop_app.core.state import with_option
 from desktop_app.figures.marks import Strands
@@ -26,7 +27,7 @@ PATTERN = "blocks.1.attn.pattern"
 def cells_of(desk, name):
     """The largest grid of a tensor on the canvas; points of curves are cells too."""
     cells = (c for c in desk.window.canvas.page.cells if not isinstance(c, Strands))
-    found = [c for c in cells if c.source is not None and c.source.name == name]
+    found = [c for c in cells if c.source is not None and c.source.written == name]
     return max(found, key=lambda c: c.rect.w * c.rect.h)
 
 
@@ -305,7 +306,7 @@ def test_a_row_is_taken_up_and_put_by_keys(desk):
     name = "blocks.1.resid_mid"
     canvas = desk.window.canvas
     canvas.setFocus()
-    desk.c.open_path((Cell(f"other:{name}", (13, 0)),))
+    desk.c.open_path((Cell(name, (13, 0), OTHER),))
     desk.settle()
     desk.window.do("edit_take")
     assert "Copied" in desk.notice()

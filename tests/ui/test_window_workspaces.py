@@ -180,7 +180,7 @@ def test_an_opened_number_of_a_workspace_comes_back_with_its_session(desk, open_
     desk.settle()
     cells = [c for c in desk.window.canvas.page.cells if c.source and c.source.name.startswith(f"{key}.")]
     source = next(c.source for c in reversed(cells) if c.source.name != "heads.head") if key != "heads" else None
-    cell = Cell("heads.induction", (1, 2)) if source is None else Cell(source.name, source.at(0, 0))
+    cell = Cell("heads.induction", (1, 2)) if source is None else source.cell(0, 0)
     desk.c.open_path((cell,))
     desk.settle()
     shown = desk.window.inspector.canvas._view

@@ -13,20 +13,49 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 
+_MARK = ":"  # between the pass and the name, in writing
+
+
+def written(run: str, name: str) -> str:
+    """The name of a tensor of a pass, as files and the screen write it: `other:blocks.1.attn.z`, without "" before."""
+    return f"{run}{_MARK}{name}" if run else name
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One number of a tensor or of a weight: full name and index."""
+    """One number of a tensor or of a weight: full name, index and pass.
+
+    `run` names the pass: "" is the requested one, `passes.BEFORE` and `passes.OTHER` are those that it is compared
+    with, and `compare.CHANGE` and `compare.DIFFER` are differences.
+    """
 
     name: str
     index: tuple[int, ...]
+    run: str = ""
+
+    @staticmethod
+    def read(text: str, index: tuple[int, ...]) -> "Cell":
+        """The cell whose name is written with its pass, as `written` gives it."""
+        run, mark, name = text.partition(_MARK)
+        return Cell(name, index, run) if mark else Cell(text, index)
+
+    @property
+    def written(self) -> str:
+        """The name with the pass."""
+        return written(self.run, self.name)
+
+    def as_fields(self) -> dict[str, Any]:
+        """The cell as sessions and stories keep it: `name`, with the pass, and `index`."""
+        return {"name": self.written, "index": list(self.index)}
 
 
 @dataclass(frozen=True)
 class Region:
-    """Cells of one tensor or weight; None in the index stands for the whole axis."""
+    """Cells of one tensor or weight; None in the index stands for the whole axis. `run` as in a `Cell`."""
 
     name: str
     index: tuple[int | None, ...]
+    run: str = ""
 
 
 def is_within(index: tuple[int, ...], shape: tuple[int, ...]) -> bool:

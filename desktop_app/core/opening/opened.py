@@ -1,15 +1,15 @@
 """The view, shown under the central pane, of what the user opened: a number, a weight, or a workspace without a tab.
 
-A cell that belongs to another pass than the requested one has the prefix of that pass, `before:` or `other:`; a cell of
-a difference has `change:` or `differ:` (core/compare.py).
+A cell names the pass that it belongs to, or the difference that it is a number of (core/compare.py).
 """
 
 from dataclasses import fields, replace
 
-from desktop_app.core.compare import CHANGE, DIFFER, MARK, badge_of
+from desktop_app.core.compare import CHANGE, DIFFER, badge_of, of_run
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell, Region, read_cell
 from desktop_app.core.opening.describe import Readout, describe
+from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.opening.view import PROBABILITY, opening_view
 from desktop_app.core.panels import Line, TextPanel, View, column
 from desktop_app.core.passes import BEFORE, OTHER
@@ -25,7 +25,7 @@ from desktop_app.gpt2.overflow import without_warnings
 from desktop_app.gpt2.phrase import Phrase, joined
 
 _LESS = {CHANGE: BEFORE, DIFFER: OTHER}
-"""The prefix of a difference -> the pass that is subtracted."""
+"""The `run` of a difference -> the pass that is subtracted."""
 
 _WORDS = {BEFORE: Phrase("before the edits"), OTHER: Phrase("in the other prompt")}
 _IN_MODEL = Phrase("in the other model")
@@ -41,29 +41,32 @@ def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
 
     For a difference it is the cell from which the other is subtracted. Raises ModelError if there is no such pass.
     """
-    name, mark, rest = cell.name.partition(MARK)
-    if not mark:
+    if not cell.run:
         return "", scene, cell
-    own = Cell(rest, cell.index)
-    if name in _LESS:
-        if _LESS[name] in scene.beside:
+    own = replace(cell, run="")
+    if cell.run in _LESS:
+        if _LESS[cell.run] in scene.beside:
             return "", scene, own
-    elif name in scene.beside:
-        return name, scene.beside[name], own
-    raise ModelError(f"There is no longer a pass {name[:20]!r} to compare with this one.")
+    elif cell.run in scene.beside:
+        return cell.run, scene.beside[cell.run], own
+    raise ModelError(f"There is no longer a pass {cell.run[:20]!r} to compare with this one.")
 
 
-def named_after(name: str, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-    """The regions with the prefix of the pass `name`; unchanged if `name` is ""."""
-    return tuple(replace(r, name=f"{name}{MARK}{r.name}") for r in regions) if name else regions
+def linked(scene: Scene, cell: Cell) -> tuple[tuple[Region, ...], tuple[Region, ...]]:
+    """What a cell of a tensor was computed from, and what it is used for, in its own pass; nothing for a difference."""
+    own = scene if not cell.run else scene.beside.get(cell.run)
+    if own is None or cell.name not in own.trace.table:
+        return (), ()
+    both = computed_from(own.trace, cell), feeds(own.trace, cell)
+    before, after = (tuple(replace(region, run=cell.run) for region in regions) for regions in both)
+    return before, after
 
 
 def workspace_of(scene: Scene, cell: Cell) -> Step | None:
     """The workspace that a cell without an index names, or whose products contain the cell; None if there is none."""
-    bare = cell.name.rpartition(MARK)[2]
-    if bare in scene.trace.table:
+    if cell.name in scene.trace.table:
         return None
-    key = bare.partition(".")[0] if cell.index else bare
+    key = cell.name.partition(".")[0] if cell.index else cell.name
     return next((w for w in workspaces(scene.config) if w.key == key), None)
 
 
@@ -72,24 +75,22 @@ def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
     place = workspace_of(scene, cell)
     if place is None:
         return ()
-    names = [""] if MARK not in cell.name else [located(scene, cell)[0]]
-    names += [_LESS[name] for name in (cell.name.partition(MARK)[0],) if name in _LESS]
+    names = [located(scene, cell)[0], *([_LESS[cell.run]] if cell.run in _LESS else [])]
     return wants_of_place(scene, place, tuple(dict.fromkeys(names)))
 
 
 @without_warnings
 def readout_of(scene: Scene, cell: Cell) -> Readout:
     """What is shown about a cell under the pointer. Raises ModelError if there is no such cell."""
-    name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
     which, own, bare = located(scene, cell)
     found = _readout(own, bare)
-    if name not in _LESS:
+    if cell.run not in _LESS:
         if not which:
             return _with_before(scene, bare, found)
         return replace(found, place=Phrase("{1}, {2}", found.place, _where(scene, which)))
-    theirs = _readout(*_counterpart(scene, name, bare))
-    where = _where(scene, _LESS[name])
-    change = _difference(own, bare, *_counterpart(scene, name, bare))
+    theirs = _readout(*_counterpart(scene, cell.run, bare))
+    where = _where(scene, _LESS[cell.run])
+    change = _difference(own, bare, *_counterpart(scene, cell.run, bare))
     if change is None:  # a workspace gives its numbers only as text, perhaps with a token or a unit
         value = Phrase("{1} less {2}", found.value, theirs.value)
         return replace(found, value=value, place=joined("; ", (where, found.place)))
@@ -117,10 +118,10 @@ def _with_before(scene: Scene, cell: Cell, found: Readout) -> Readout:
     return replace(found, place=joined("; ", filter(None, (found.place, words))))
 
 
-def _counterpart(scene: Scene, name: str, cell: Cell) -> tuple[Scene, Cell]:
+def _counterpart(scene: Scene, run: str, cell: Cell) -> tuple[Scene, Cell]:
     """The scene that is subtracted, and the cell in it that corresponds by the alignment. Raises ModelError."""
-    there = scene.beside[_LESS[name]]
-    if name == CHANGE or cell.name not in scene.trace.table:
+    there = scene.beside[_LESS[run]]
+    if run == CHANGE or cell.name not in scene.trace.table:
         return there, cell
     alignment, axes = scene.passes.alignment, scene.trace.table[cell.name].axes
     index = []
@@ -156,8 +157,8 @@ def clicked(scene: Scene, cell: Cell) -> State:
 
 
 def _renamed(state: State, cell: Cell) -> State:
-    """The state with `cell` in place of the same cell without a prefix in the path of opened cells."""
-    bare = Cell(cell.name.rpartition(MARK)[2], cell.index)
+    """The state with `cell` in place of the same cell of the requested pass in the path of opened cells."""
+    bare = replace(cell, run="")
     return replace(state, opened=tuple(cell if one == bare else one for one in state.opened))
 
 
@@ -173,8 +174,8 @@ def check_cell(scene: Scene, cell: Cell) -> None:
     For a number of a workspace, this cannot be checked until its products are computed; until then, nothing is raised.
     """
     _, own, bare = located(scene, cell)
-    if (name := cell.name.partition(MARK)[0]) in _LESS and MARK in cell.name:
-        _counterpart(scene, name, bare)
+    if cell.run in _LESS:
+        _counterpart(scene, cell.run, bare)
     if workspace_of(own, bare) is not None:
         if bare.index and not unready(scene, cell):
             readout_of(scene, cell)
@@ -192,15 +193,14 @@ def view_of(scene: Scene, cell: Cell) -> View:
 
     Raises ModelError if it does not exist.
     """
-    name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
     which, own, bare = located(scene, cell)
     place = workspace_of(own, bare)
     if place is not None and not bare.index:
-        return build_view(own, place)
+        return of_run(build_view(own, place), which)
     if waited := unready(scene, cell):
-        return View(cell.name, "", column(TextPanel(lines=(Line("", waited[0].product.waiting),))))
-    if name in _LESS:
-        return _change_view(scene, cell, name, bare)
+        return View(cell.written, "", column(TextPanel(lines=(Line("", waited[0].product.waiting),))))
+    if cell.run in _LESS:
+        return _change_view(scene, cell, bare)
     if place is not None and place.spec.open is not None:
         view = place.spec.open(own, bare)
     elif across.is_of(bare):
@@ -211,16 +211,16 @@ def view_of(scene: Scene, cell: Cell) -> View:
     else:
         view = opening_view(own, bare)
     badge = _where(scene, which) if which else badge_of(scene) if scene.trace.run.changes else ""
-    return replace(view, badge=badge)
+    return replace(of_run(view, which), badge=badge)
 
 
-def _change_view(scene: Scene, cell: Cell, name: str, bare: Cell) -> View:
+def _change_view(scene: Scene, cell: Cell, bare: Cell) -> View:
     """The view of a difference: both numbers, the difference, and the number of the requested pass, opened."""
-    readout, there = readout_of(scene, cell), _counterpart(scene, name, bare)
+    readout, there = readout_of(scene, cell), _counterpart(scene, cell.run, bare)
     own = view_of(scene, bare)
     lines = (
         Line(Phrase("here"), _readout(scene, bare).value),
-        Line(_where(scene, _LESS[name]), _readout(*there).value),
+        Line(_where(scene, _LESS[cell.run]), _readout(*there).value),
         Line(Phrase("difference"), readout.value),
     )
     title = Phrase("{1}: difference {2}", bare.name, readout.value)

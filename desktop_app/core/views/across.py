@@ -152,7 +152,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         Line(one, number(float(scaled[key])), f"{number(float(scaled[key] * divisor))} / {divisor:.4g}"),
     )
     queries = Strip(Phrase("its query"), q, Source(q_name, (n, query, "col")), Hue.QUERY)
-    theirs = Strip(Phrase("that key"), keys[key], Source(f"{OTHER}:{k_name}", (n, key, "col")), Hue.KEY, operator="×")
+    theirs = Strip(Phrase("that key"), keys[key], Source(k_name, (n, key, "col"), run=OTHER), Hue.KEY, operator="×")
     return View(
         f"{cell.name} = {readout.value}",
         readout.place,

@@ -19,6 +19,7 @@ from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.panels import BarsPanel, Box, TextPanel, View, panels_of
+from desktop_app.core.passes import OTHER
 from desktop_app.core.scene import Scene
 from desktop_app.figures.deck.lecture_material import words_of
 from desktop_app.figures.deck.walk import CLOSING, STEP, TITLE, Slide
@@ -104,14 +105,15 @@ class Handout:
 
     def _open(self, content: Box, scene: Scene, n: int) -> str:
         """The arithmetic of a section's bars, which can be unfolded under them as in the window."""
-        cells = [bar.source for p in panels_of(content) if isinstance(p, BarsPanel) for bar in p.bars if bar.source]
+        bars = [bar for p in panels_of(content) if isinstance(p, BarsPanel) for bar in p.bars]
+        cells = [Cell(*bar.source, bar.run) for bar in bars if bar.source is not None]
         found: list[str] = []
-        for name, index in list(dict.fromkeys(cells))[:_OPENED]:
+        for cell in list(dict.fromkeys(cells))[:_OPENED]:
             try:
-                view = view_of(scene, Cell(name, index))
+                view = view_of(scene, cell)
             except ModelError:  # a number of another pass, which the section lacks
                 continue
-            where = f"{name}[{', '.join(map(str, index))}]"
+            where = f"{cell.written}[{', '.join(map(str, cell.index))}]"
             found.append(f'<details id="o{n}-{len(found)}" data-cell="{escape(where)}">{self._opened(view)}</details>')
         head = escape(self._words["opened"])
         return f'<div class="opened"><h3>{head}</h3>{"".join(found)}</div>' if found else ""
@@ -290,7 +292,8 @@ def _group(cells: Cells, scene: Scene) -> Any:
     values = np.asarray(cells.values, float)
     if source is None or values.size > _CELLS or source.each is not None:
         return None
-    axes = list(scene.trace.table[source.name].axes) if source.name in scene.trace.table else []
+    here = source.run != OTHER and source.name in scene.trace.table  # the other prompt has tokens of its own
+    axes = list(scene.trace.table[source.name].axes) if here else []
     index = [i if isinstance(i, str) else int(i) for i in source.index]
     rows = list(source.rows) if source.rows is not None else None
     columns = [int(c) for c in source.cols] if source.cols is not None else None
@@ -300,7 +303,7 @@ def _group(cells: Cells, scene: Scene) -> Any:
         "shape": [cells.rows, cells.columns],
         "start": cells.start,
         "stride": cells.stride,
-        "name": source.name,
+        "name": source.written,
         "index": index,
         "first": [source.first_row, source.first_col],
         "rows": rows,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.panels import Source
 from desktop_app.figures.marks import Cells, Rect
@@ -149,12 +149,12 @@ def test_what_a_cell_came_from_is_what_can_change_it(scene):
 
 def test_lit_cells_of_a_grid_are_its_row():
     cells = Cells(Rect(10, 20, 40, 40), 4, 4, np.zeros((4, 4)), Source("a", (2, "row", "col")), "")
-    assert cells.lit("a", (2, 1, None)) == Rect(10, 30, 40, 10)
-    assert cells.lit("a", (1, 1, None)) is None
-    assert cells.lit("b", (2, 1, None)) is None
+    assert cells.lit(Region("a", (2, 1, None))) == Rect(10, 30, 40, 10)
+    assert cells.lit(Region("a", (1, 1, None))) is None
+    assert cells.lit(Region("b", (2, 1, None))) is None
 
 
 def test_lit_cells_of_heads_side_by_side_are_one_head():
     cells = Cells(Rect(0, 0, 60, 10), 1, 6, np.zeros((1, 6)), Source("q", ("group", 3, "within"), group=3), "", 0, 6)
-    assert cells.lit("q", (1, 3, None)) == Rect(30, 0, 30, 10)
-    assert cells.lit("q", (1, 3, 2)) == Rect(50, 0, 10, 10)
+    assert cells.lit(Region("q", (1, 3, None))) == Rect(30, 0, 30, 10)
+    assert cells.lit(Region("q", (1, 3, 2))) == Rect(50, 0, 10, 10)
