@@ -19,6 +19,7 @@ Folder = str
 Group = tuple[Folder, ...]  # folders that import each other, or a single folder
 
 _WIDTH, _MARGIN, _GAP, _RISE = 760, 16, 12, 30
+_COLUMNS = 4  # boxes side by side
 _LINE, _LETTER = 16, 6.4  # line height and letter width of the small text
 _TINT = {"gpt2": "#e7eef7", "core": "#e8f3ea", "figures": "#fbf0dd", "ui": "#f6e6ec", "cli": "#ece8f5"}
 _INK, _EDGE, _FRAME = "#1d2733", "#5a6b7d", "#9aa7b4"
@@ -108,6 +109,13 @@ def _lines(folder: Folder, width: float) -> list[str]:
     return wrap(purpose(folder), int((width - 24) / _LETTER))
 
 
+def _across(row: list[Group]) -> dict[Group, int]:
+    """How many boxes of each group stand side by side: all, but of the largest group only what `_COLUMNS` leaves."""
+    largest = max(row, key=len)
+    left = _COLUMNS - sum(len(group) for group in row if group is not largest)
+    return {group: max(1, min(len(group), left)) if group is largest else len(group) for group in row}
+
+
 def drawing() -> str:
     """The drawing as SVG."""
     rows, direct = ordered(arrows())
@@ -115,27 +123,32 @@ def drawing() -> str:
     middle: dict[Group, tuple[float, float, float]] = {}  # group -> its middle, top and bottom
     y = float(_MARGIN)
     for row in rows:
-        count = sum(map(len, row))
+        columns = _across(row)
+        count = sum(columns.values())
         width = (_WIDTH - 2 * _MARGIN - _GAP * (count - 1 + 2 * sum(len(g) > 1 for g in row))) / count
         height = 31 + _LINE * max(len(_lines(folder, width)) for group in row for folder in group)
         pad = _GAP if any(len(group) > 1 for group in row) else 0
+        deep = {g: -(-len(g) // columns[g]) * (height + _GAP) - _GAP for g in row}
+        tall = max(deep.values()) + 2 * pad
         x = float(_MARGIN)
         for group in row:
-            left, framed = x, len(group) > 1
+            left, framed, across = x, len(group) > 1, columns[group]
             x += _GAP if framed else 0
-            for folder in group:
-                boxes += _box(folder, x, y + pad, width, height)
-                x += width + _GAP
-            right = x - (0 if framed else _GAP)
+            for n, folder in enumerate(group):
+                down, right = divmod(n, across)
+                top = y + pad + down * (height + _GAP) if framed else y
+                boxes += _box(folder, x + right * (width + _GAP), top, width, height if framed else tall)
+            x += across * (width + _GAP)
+            end = x - (0 if framed else _GAP)
+            bottom = y + (deep[group] + 2 * pad if framed else tall)
             if framed:
                 boxes.append(
-                    f'<rect x="{left:g}" y="{y:g}" width="{right - left:g}" height="{height + 2 * pad:g}" rx="10" '
+                    f'<rect x="{left:g}" y="{y:g}" width="{end - left:g}" height="{bottom - y:g}" rx="10" '
                     f'fill="none" stroke="{_FRAME}" stroke-dasharray="5 4"/>'
                 )
-            top, bottom = (y, y + height + 2 * pad) if framed else (y + pad, y + pad + height)
-            middle[group] = ((left + right) / 2, top, bottom)
-            x = right + _GAP
-        y += height + 2 * pad + _RISE
+            middle[group] = ((left + end) / 2, y, bottom)
+            x = end + _GAP
+        y += tall + _RISE
     lines = [
         f'<line x1="{middle[a][0]:g}" y1="{middle[a][2]:g}" x2="{middle[b][0]:g}" y2="{middle[b][1] - 2:g}" '
         f'stroke="{_EDGE}" stroke-width="1.5" marker-end="url(#tip)"/>'
