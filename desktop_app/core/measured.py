@@ -41,8 +41,7 @@ class Look:
 def _rows(scene: Scene) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """(block, row of the selected token in every head's pattern [head, key]) for each block."""
     for layer in range(scene.config.n_layer):
-        rows = scene.trace.read(f"blocks.{layer}.attn.pattern", row=scene.token)
-        yield layer, np.asarray(rows, float)[:, : scene.token + 1]
+        yield layer, np.asarray(scene.trace.read(f"blocks.{layer}.attn.pattern", row=scene.token), float)
 
 
 def look_of(scene: Scene, layer: int, head: int) -> Look:
@@ -55,9 +54,9 @@ def look_of(scene: Scene, layer: int, head: int) -> Look:
 def worth_showing(scene: Scene, heads: Heads | None) -> Look | None:
     """The head whose attention from the selected token is most informative.
 
-    It clearly attends to something other than the first token, the previous token or the token itself. Among such
-    heads, those labelled as induction or duplicate-token heads by the measurements `heads` come first, then those that
-    add most to the likeliest next token's logit.
+    It attends most, and clearly, to a token between the first and the previous one. Among such heads, those labelled as
+    induction or duplicate-token heads by the measurements `heads` come first, then those that add most to the likeliest
+    next token's logit.
     """
     token, best, found = scene.token, (False, -np.inf), None
     if token < 2:
@@ -66,7 +65,7 @@ def worth_showing(scene: Scene, heads: Heads | None) -> Look | None:
     for layer, rows in _rows(scene):
         inner = rows[:, 1 : token - 1] if token > 2 else rows[:, :0]
         for head, row in enumerate(inner):
-            if not len(row) or row.max() < _CLEAR:
+            if not len(row) or row.max() < max(_CLEAR, rows[head].max()):
                 continue
             labels = {label.score for label in labels_of(heads, layer, head)} if heads is not None else set()
             rank = (not labels.isdisjoint(_COPIES), adds.get((layer, head), 0.0))

@@ -10,6 +10,7 @@ from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.util import Pt
 
 from desktop_app import cli
+from desktop_app.core import measured
 from desktop_app.core.bundle import languages
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import BarsPanel, ShadedPanel, panels_of
@@ -121,6 +122,34 @@ def test_notes_begin_with_what_to_point_at(blue):
     _, slides = blue
     assert all(slide.notes.startswith("Point at: ") for slide in slides.values())
     assert "'·creature'" in slides["look"].notes.split("\n")[0]
+
+
+def test_under_a_mask_that_shows_later_tokens_the_question_can_be_answered(tiny):
+    """The head looks most at the last token, which comes after the selected one."""
+    ids = tiny.tokenizer.encode("Hello, you").ids
+    layer = 1
+    plain = tiny.engine.trace(ids, mask="none")[f"blocks.{layer}.attn.pattern"]
+    head, query, key = next((h, q, k) for h, q in np.ndindex(plain.shape[:2]) if (k := plain[h, q].argmax()) > q > 1)
+    scene = scene_of(tiny, ids=ids, trace=tiny.engine.trace(ids, mask="none"), token=query, layer=layer, head=head)
+    lecture = {slide.key: slide for slide in Lecture(scene, tiny, chosen=(layer, head)).slides()}
+    ask, look = lecture["ask_look"].ask, lecture["look"]
+    (right,) = ask.right
+    shown, bars = panels_of(look.view.content)
+    assert shown.pieces[right] == scene.labels[key] and shown.values[right] == np.nanmax(shown.values)
+    assert bars.bars[0].source[1] == (head, query, key)
+    assert bars.bars[0].value == pytest.approx(float(plain[head, query, key]))
+
+
+def test_a_head_is_worth_showing_only_for_the_token_to_which_it_attends_most(bundled, monkeypatch):
+    """Every weight of the row counts, that on the first token too, however small the weights that are called clear."""
+    monkeypatch.setattr(measured, "_CLEAR", 0.05)
+    for text in TEXTS[:2]:
+        for token in range(3, len(bundled.tokenizer.encode(text).ids), 5):
+            scene = scene_of(bundled, text, token=token)
+            look = measured.worth_showing(scene, None)
+            if look is not None:
+                row = scene.trace.read(f"blocks.{look.layer}.attn.pattern", head=look.head, row=token)
+                assert int(row.argmax()) == look.key
 
 
 class Sized(pieces.Draw):

@@ -40,13 +40,14 @@ def previous(own: Material) -> Frame | None:
 
 
 def _shaded(own: Material, look: Look) -> ShadedPanel:
-    scene = own.scene
-    start = first_shown(scene.labels, look.query)
+    """The text up to the query, or up to the key if a mask shows later ones, on the colours of the query's weights."""
+    scene, end = own.scene, max(look.query, look.key) + 1
+    start = min(first_shown(scene.labels, end - 1), look.query)
     weights = scene.trace.read(f"blocks.{look.layer}.attn.pattern", head=look.head, row=look.query)
     return ShadedPanel(
-        note=own.word("last", count=look.query + 1 - start) if start else "",
-        pieces=scene.labels[start : look.query + 1],
-        values=np.asarray(weights[start : look.query + 1], float),
+        note=own.word("last", count=end - start) if start else "",
+        pieces=scene.labels[start:end],
+        values=np.asarray(weights[start:end], float),
         levels=unit(),
         source=Source(f"blocks.{look.layer}.attn.pattern", (look.head, look.query, "col"), first_col=start),
         selected=look.query - start,
@@ -73,7 +74,7 @@ def ask_look(own: Material) -> Frame | None:
     covered = replace(shown, values=np.full_like(shown.values, np.nan), source=None)
     values = _of_look(own, own.look)
     truth = own.words["look"]["title"].format(**values)
-    key = own.look.key - (own.look.query + 1 - len(shown.pieces))
+    key = own.look.key - (max(own.look.query, own.look.key) + 1 - len(shown.pieces))
     ask = Ask(LOOK, shown.pieces, (key,), truth=truth) if key >= 0 else None
     return Frame("ask_look", column(covered), values, ask=ask)
 

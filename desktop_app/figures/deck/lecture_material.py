@@ -16,7 +16,7 @@ from desktop_app.core.bundle import languages, resource
 from desktop_app.core.levels import share_text
 from desktop_app.core.measured import Look
 from desktop_app.core.model import Model
-from desktop_app.core.panels import ArcsPanel, Bar, BarsPanel, Box, Hue
+from desktop_app.core.panels import ArcsPanel, Array, Bar, BarsPanel, Box, Hue
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import with_option
@@ -24,6 +24,7 @@ from desktop_app.core.views import heads as atlas
 from desktop_app.figures.deck.walk import STEP, Ask
 from desktop_app.figures.language import translator
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.mask import mask_of
 
 BARS, ARCS, SHADED = 7, 13, 120
 """The numbers of bars, of tokens with arcs and of shaded tokens that fit on a slide."""
@@ -125,14 +126,22 @@ def arcs(scene: Scene, layer: int, head: int) -> ArcsPanel:
     """Arcs between the last tokens of the text, for one head."""
     start = max(0, len(scene.trace) - ARCS)
     pattern = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head)[start:, start:]
-    values = np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan)
+    shown = np.arange(start, len(scene.trace))
+    values = np.where(_seen(scene, layer, head, shown, shown), pattern, np.nan)
     return ArcsPanel(pieces=scene.labels[start:], values=values, least=0.1)
+
+
+def _seen(scene: Scene, layer: int, head: int, queries: Array, keys: Array) -> Array:
+    """[query, key]: whether the pass's mask shows the key to the query."""
+    hidden = mask_of(scene.trace.run.mask, scene.config).hidden(scene.config, layer, queries, keys)
+    return ~hidden[head if len(hidden) > 1 else 0]
 
 
 def strongest_keys(scene: Scene, layer: int, head: int) -> BarsPanel:
     """The keys with the largest attention weights of the selected token, in descending order."""
     weights = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head, row=scene.token)
-    order = np.argsort(-weights[: scene.token + 1], kind="stable")[: BARS - 2].tolist()
+    keys = np.flatnonzero(_seen(scene, layer, head, np.array([scene.token]), np.arange(len(weights))))
+    order = keys[np.argsort(-weights[keys], kind="stable")[: BARS - 2]].tolist()
     bars = tuple(
         Bar(
             f"{scene.tokenizer.quoted(scene.trace.ids[n])} {n}",
