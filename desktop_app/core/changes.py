@@ -84,5 +84,18 @@ def strength(state: State, at: int) -> float | None:
     return strength_of(state.edits[at].text)
 
 
+def differ_in_strength(one: State, other: State) -> bool:
+    """Whether two states ask for passes that differ in the strength of edits alone."""
+    if len(one.edits) != len(other.edits) or replace(one, edits=other.edits).asked != other.asked:
+        return False
+    pairs = [(a, b) for a, b in zip(one.edits, other.edits, strict=True) if a != b]
+    return bool(pairs) and all(a.on == b.on and _plain(a) is not None and _plain(a) == _plain(b) for a, b in pairs)
+
+
+def _plain(change: Change) -> str | None:
+    """The text of an edit with strength 1; None if it has no strength."""
+    return None if strength_of(change.text) is None else with_strength(change.text, 1)
+
+
 def _with(state: State, at: int, change: Change) -> State:
     return replace(state, edits=(*state.edits[:at], change, *state.edits[at + 1 :]))

@@ -6,6 +6,7 @@ from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from desktop_app.core.changes import differ_in_strength
 from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import check_cell, wants_of
@@ -68,6 +69,7 @@ class SceneDesk(QObject):
         self._due = QTimer(self)
         self._due.setSingleShot(True)
         self._due.timeout.connect(self.request)
+        self._behind = False  # the running pass is shown first, then the current state is requested
 
     def take(self, model: Model) -> None:
         """Use a newly opened model, and discard what was computed with the previous one."""
@@ -80,7 +82,7 @@ class SceneDesk(QObject):
     @property
     def pending(self) -> bool:
         """Whether a pass is running, or has to be requested for a change."""
-        return self._due.isActive() or self.passes.busy
+        return self._due.isActive() or self.passes.busy or self._behind
 
     @property
     def tokens(self) -> int:
@@ -98,10 +100,17 @@ class SceneDesk(QObject):
         self._due.start(0)
 
     def request(self) -> None:
-        """Request the pass over the current text."""
+        """Request the pass over the current text.
+
+        A running pass is stopped, but not one that differs in strengths of edits alone: a slider that is moved without
+        pause would stop every pass before it is shown.
+        """
         if self.model is None:
             return
         model, state = self.model, self._state()
+        self._behind = self.passes.busy and differ_in_strength(state, self._asked)
+        if self._behind:
+            return
         try:
             if words := too_long(state, model.tokenizer, model.config.n_positions):
                 raise ModelError(words)
@@ -157,6 +166,9 @@ class SceneDesk(QObject):
             self.request_soon()
 
     def _on_idle(self) -> None:
+        if self._behind:
+            self.request_soon()
+            return
         self.working.emit(False)
         model = self.model
         if model is None or self._passes is None or model.engine.packed or self.packing.busy:
@@ -268,6 +280,7 @@ class SceneDesk(QObject):
         A closed window is freed at the next garbage collection, but its model's threads have to end now.
         """
         self._due.stop()
+        self._behind = False
         self.passes.close()
         self.products.close()
         self.packing.close()

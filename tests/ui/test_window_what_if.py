@@ -1,6 +1,7 @@
 """Edits in the window: by right click, key, drag or typed text; shown as chips, compared, and kept in sessions."""
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from desktop_app.core.fields import Change
 from desktop_app.core.last_session import last_file
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.passes import OTHER
+from desktop_app.core.prepared import pass_of
 from desktop_app.core.session_file import load_session
 from desktop_app.core.state import with_option
 from desktop_app.figures.marks import Strands
@@ -201,6 +203,38 @@ def test_chips_are_switched_widened_weighed_and_removed_by_keys(desk):
     desk.press(Qt.Key.Key_Delete, NONE, chip(desk, 1))
     desk.settle()
     assert [change.text for change in desk.state.edits] == ["blocks.1.attn.z[0, 9]=0"]
+
+
+def test_passes_are_shown_while_a_slider_moves_without_pause(desk, monkeypatch):
+    desk.c.set(replace(desk.state, edits=(Change("blocks.0.resid_pre+=2*tokens[65]"),)))
+    desk.settle()
+    gate, shown, stopped = threading.Event(), [], []
+
+    def slow(*arguments):
+        work = pass_of(*arguments)
+
+        def run(stop):
+            gate.wait(60)
+            stopped.append(stop.wanted)
+            return work(stop)
+
+        return run
+
+    monkeypatch.setattr("desktop_app.ui.scene_desk.pass_of", slow)
+    desk.c.scenes.scene_changed.connect(lambda scene: shown.append(scene.trace.run.changes))
+    slider, lane = desk.window.edits_bar.slider, desk.c.scenes.passes
+    for value in (50, 60, 70):
+        slider.setValue(value)
+        desk.until(lambda: lane.busy)
+        QTest.qWait(5)
+    gate.set()
+    desk.settle()
+    # the first is shown though others were asked for meanwhile; of those, only the last is computed
+    assert [changes[0] for changes in dict.fromkeys(shown)][-2:] == [
+        "blocks.0.resid_pre+=2.5*tokens[65]",
+        "blocks.0.resid_pre+=3.5*tokens[65]",
+    ]
+    assert stopped == [False, False]
 
 
 def test_chips_without_room_are_counted_and_a_button_goes_through_them(desk):
