@@ -15,6 +15,7 @@ _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0
 _FADED = 0.55  # the share of their colour that unmarked points retain, over the background
 _FEW = 60  # up to this many points are drawn large, and never faded
 _LABELLED = 4000  # only the first so many visible points may have a label, besides marked ones
+_LAYERS = 6  # many points are drawn in so many parts, so that the last kind does not cover all others
 _CLEAR = 2  # squares that are kept free above and below a label among many points; twice as many at its sides
 _WHOLE = (0.0, 0.0, 1.0, 1.0)  # the window that shows all points
 
@@ -40,11 +41,13 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
     if many and panel.marked:  # fade the others, so that the labels of the marked points can be read over them
         colours = [mix(colour, theme.background, _FADED) for colour in colours]
     kind = np.zeros(len(x), int) if panel.kind is None else panel.kind
-    for n, colour in enumerate(colours):
-        of_kind = (kind == n) & visible
-        of_kind[list(panel.marked)] = False
-        if of_kind.any():
-            page.marks.append(Dots(x[of_kind], y[of_kind], colour, radius))
+    plain = visible.copy()
+    plain[list(panel.marked)] = False
+    layers = np.arange(len(x)) * _LAYERS // max(len(x), 1) if many else np.zeros(len(x), int)
+    for layer, n in np.ndindex(layers.max(initial=0) + 1, len(colours)):
+        dots = plain & (kind == n) & (layers == layer)
+        if dots.any():
+            page.marks.append(Dots(x[dots], y[dots], colours[n], radius))
     for start, end in panel.arrows:
         _arrow(x[[start, end]], y[[start, end]], page)
     attached: list[tuple[int, Words | Dots]] = []  # marks that move with a point, each with that point
@@ -179,6 +182,11 @@ def _labels(panel: CloudPanel, x: Array, y: Array, visible: Array, box: Rect, pa
                 continue
             taken |= needed
             near |= _squares(across, down, apart)
+            if apart:  # a label is read over many dots
+                page.fill(
+                    Rect(left - page.u(2), middle - height / 2, width + page.u(4), height), theme.background,
+                    radius=page.u(3),
+                )  # fmt: skip
             colour = theme.accent if bold else mix(theme.ink, theme.background, 0.85)
             page.words(left, middle, text, size=11, mono=True, bold=bold, colour=colour)
             label = page.marks[-1]

@@ -6,7 +6,7 @@ import pytest
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of
-from desktop_app.core.panels import MapPanel, TextPanel
+from desktop_app.core.panels import MapPanel
 from desktop_app.core.products import completed
 from desktop_app.core.state import with_option
 from desktop_app.core.steps import build_view, workspaces
@@ -50,11 +50,18 @@ def test_copied_lines_make_the_numbers_that_are_shown(model, key, cell, options,
         assert made["result"][token] == pytest.approx(float(value.replace("−", "-")), rel=1e-3, abs=1e-3)
 
 
-@pytest.mark.parametrize("key", ["directions", "map", "superposition"])
-def test_what_is_left_out_is_said(model, key):
-    scene, place = shown(model, key, rows="trimmed")
-    view = build_view(scene, place)
-    words = " ".join(
-        f"{p.note} {getattr(p, 'x_label', '')}" for p in panels(view.content) if not isinstance(p, TextPanel)
-    )
-    assert "without the 3 largest components" in words or "component 4" in words
+@pytest.mark.parametrize(
+    ("key", "titles", "options"),
+    [
+        ("directions", ["Nearest by cosine"], {}),
+        ("directions", ["Nearest by cosine"], {"direction": "'a' - 'b' + 'c' = 'd'"}),
+        ("map", ["300 tokens", "Nearest by cosine"], {}),
+        ("map", ["300 tokens", "Nearest by cosine"], {"map": "neighbours"}),
+        ("superposition", ["Cosines between rows of W_E", "Interference"], {}),
+    ],
+)
+def test_what_is_left_out_is_said(model, key, titles, options):
+    scene, place = shown(model, key, rows="trimmed", **options)
+    scene = completed(scene, place.spec.wants, model)  # the layout is wanted when its rows are there
+    notes = {str(p.title): str(p.note) for p in panels(build_view(scene, place).content)}
+    assert all("without the 3 largest components" in notes[title] for title in titles), notes

@@ -172,7 +172,7 @@ def _listed(scene: Scene, found: Circuits) -> BarsPanel:
     whose = name(scene.layer, scene.head) if scene.state.view.circuits_of == "head" else ""
     return BarsPanel(
         title=Phrase("Strongest pairs of {1}", whose) if whose else Phrase("Strongest pairs"),
-        note=Phrase("random: {1} ± {2}", f"{found.random:.3f}", f"{found.random_spread:.3f}"),
+        note=Phrase("random: {1} ± {2}", f"{found.random:.3f}", f"{found.random_spread:.2g}"),
         bars=bars,
         hue=HUES[_kinds(scene)[0]] if len(_kinds(scene)) == 1 else Hue.ATTENTION,
     )

@@ -43,7 +43,7 @@ from desktop_app.core.views.common import rows_as_numpy, rows_named, rows_note, 
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
-from desktop_app.gpt2.phrase import Count, Phrase, Sentences
+from desktop_app.gpt2.phrase import Count, Phrase, Sentences, joined
 from desktop_app.gpt2.trace import Trace
 
 _NEAR, _ENDS, _DRAWN = 12, 8, 5
@@ -160,7 +160,8 @@ def _sum(scene: Scene, found: Found) -> Box:
     note = rows_note(_without(scene))
     if near.rank is not None and found.ruler is not None and isinstance(found.ruler.of, Sum):
         answer = scene.tokenizer.quoted(found.ruler.of.answer or 0)
-        note = Phrase("{1} has rank {2}", answer, Count(near.rank))
+        ranked = Phrase("{1} has rank {2}", answer, Count(near.rank))
+        note = joined(" · ", (ranked, note)) if _without(scene) else ranked
     return row(_bars(scene, near, Phrase("Nearest by cosine"), note, _NEAR), _drawn(scene, found), weights=(2, 3))
 
 

@@ -38,7 +38,7 @@ from desktop_app.core.views.common import rows_as_numpy, rows_named, rows_note
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.phrase import Count, Phrase
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 from desktop_app.gpt2.tokenizer import Tokenizer
 
 KINDS = (
@@ -169,6 +169,8 @@ def _cloud(scene: Scene, rows: _Tokens, near: Nearest | None, layout: Layout | N
             Phrase("component {1}, {2}: {3}", first + n + 1, percent(share[n]), f"{ends[n][0]} … {ends[n][1]}")
             for n in range(2)
         )  # type: ignore[assignment] # two of them
+    if table.left_out.size:
+        note = joined(" · ", (note, rows_note(len(table.left_out))))
     pinned = tuple(token for token in scene.state.pinned if token < len(places))
     shown = () if near is None else tuple(int(t) for t in near.ids[:_NEAR])
     return CloudPanel(
@@ -210,9 +212,9 @@ def _bars(scene: Scene, near: Nearest | None) -> AnyPanel:
         Bar(scene.tokenizer.label(int(t)), float(c), number(float(c)), source=(CELL, (int(t),)))
         for t, c in zip(near.ids, near.cosines, strict=True)
     )
-    return BarsPanel(
-        title=Phrase("Nearest by cosine"), note=Phrase("in all dimensions"), bars=bars, hue=Hue.RESIDUAL, reach=1.0
-    )
+    without = _without(scene)
+    note = rows_note(without) if without else Phrase("in all dimensions")
+    return BarsPanel(title=Phrase("Nearest by cosine"), note=note, bars=bars, hue=Hue.RESIDUAL, reach=1.0)
 
 
 # Cells

@@ -39,7 +39,7 @@ from desktop_app.core.views.common import rows_as_numpy, rows_note
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.phrase import Count, Phrase
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 _PAIR, _UP, _OUT = "superposition.pair", "superposition.up", "superposition.out"
 _FEATURES, _SHOWN = 12, 6
@@ -91,11 +91,13 @@ def _angles(scene: Scene, found: Angles) -> CurvePanel:
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     reach = np.abs(middles) <= max(6 * max(found.spread, found.spread_random), 0.1)
     neurons = scene.state.view.superposition == "neurons"
+    left_out = 0 if neurons else _without(scene)
+    spread = Phrase("spread {1}, random {2}", number(found.spread), number(found.spread_random))
     return CurvePanel(
         title=Phrase("Cosines between neurons of block {1}", scene.layer)
         if neurons
         else Phrase("Cosines between rows of W_E"),
-        note=Phrase("spread {1}, random {2}", number(found.spread), number(found.spread_random)),
+        note=joined(" · ", (spread, rows_note(left_out))) if left_out else spread,
         lines=((middles[reach], found.own[reach]), (middles[reach], found.random[reach])),
         line_names=(Phrase("this model"), Phrase("random")),
         named_above=True,
@@ -145,7 +147,7 @@ def _features(scene: Scene) -> MapPanel:
         levels=diverging(off),
         row_labels=labels,
         column_labels=labels,
-        texts=tuple(tuple(fraction_text(float(v), 1) for v in line) for line in values),
+        texts=tuple(tuple(fraction_text(float(v), 2) for v in line) for line in values),
         source=Source(_PAIR, ("row", "col"), rows=tuple(ids), cols=tuple(ids)),
         hue=Hue.RESIDUAL,
         picks=None,

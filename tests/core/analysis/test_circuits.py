@@ -127,6 +127,22 @@ def test_composition_keeps_one_matrix_of_the_streams_width_a_block(tmp_path):
     assert (48 + 20) * 4 * 1600**2 < 1e9
 
 
+def test_copying_keeps_one_vector_a_token(tmp_path):
+    """So GPT-2 XL takes 322 MB of vectors and seven times 52 MB of hidden ones, below 1 GB, beside its weights."""
+    config = TINY | {"n_embd": 96, "vocab_size": 9000}
+    made = load_checkpoint(write_checkpoint(tmp_path, config, tokenizer=False))
+    vectors, hidden = 4 * 9000 * 96, 4 * 2048 * 4 * 96  # 2,048 tokens are taken through the MLP at once
+    tracemalloc.start()
+    try:
+        circuits.copying(made, through_mlp=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert vectors < peak < vectors + 7 * hidden
+    scores = 3 * 8 * (48 * 25) ** 2  # of all pairs, computed before
+    assert 4 * 50257 * 1600 + 7 * 4 * 2048 * 4 * 1600 + scores < 1e9
+
+
 def test_one_block_has_no_pairs(tmp_path):
     config = TINY | {"n_layer": 1}
     made = circuits.compute(load_checkpoint(write_checkpoint(tmp_path, config, tokenizer=False)))
