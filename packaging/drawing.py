@@ -110,7 +110,7 @@ def _lines(folder: Folder, width: float) -> list[str]:
 
 
 def _across(row: list[Group]) -> dict[Group, int]:
-    """How many boxes of each group stand side by side: all, but of the largest group only what `_COLUMNS` leaves."""
+    """Group -> how many of its boxes stand side by side: all; of the largest group, as many as `_COLUMNS` allows."""
     largest = max(row, key=len)
     left = _COLUMNS - sum(len(group) for group in row if group is not largest)
     return {group: max(1, min(len(group), left)) if group is largest else len(group) for group in row}

@@ -1,4 +1,4 @@
-"""`logitscope deck`: the steps of a pass as slides, a booklet or a film."""
+"""`logitscope deck`: a lecture on a text, a story, or the steps of a pass, as slides, a booklet or a film."""
 
 import argparse
 from collections.abc import Iterable

@@ -291,7 +291,7 @@ def row_labels(
             room=rect.w - page.u(8),
         )
     if fresh and len(labels) > fresh:
-        # A bracket in the accent colour beside rows that were computed, a grey one beside rows from the cache.
+        # A bar in the accent colour beside rows that were computed, a grey one beside rows from the cache.
         x = rect.x + rect.w - page.u(2)
         edge = rect.y + (len(labels) - fresh) * height
         page.fill(Rect(x, rect.y, page.u(2), edge - rect.y - page.u(1)), mix(page.theme.faint, page.theme.panel, 0.5))

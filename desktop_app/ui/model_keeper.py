@@ -17,7 +17,7 @@ class ModelKeeper(StateKeeper):
     """A state keeper with a model, which is open, being opened, or replaced by an alternative."""
 
     model_changed = Signal(object)
-    given_up = Signal(object)  # the State that could not be opened at the start, unless its text is shown
+    given_up = Signal(object)  # the State whose model could not be opened at the start, if its text is not shown
     doubted = Signal(object)  # a Doubt, so that the user can decide whether to open the model
     loading = Signal(str)  # the stage in the opening of a model; "" when it is done
 

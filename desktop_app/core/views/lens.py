@@ -138,7 +138,8 @@ def _panels(scene: Scene) -> Box:
     lens = lens_of(scene)
     if lens is None:
         said = scene.made(want(scene))
-        more = Phrase("The command of that name reads without translators again.") if said is not None else ""
+        again = Phrase("“Lens: through translators from a file …” in the menu reads without translators again.")
+        more = again if said is not None else ""
         return column(TextPanel(lines=(Line("", said or _LENS.waiting, more),)))
     start, end = _close(scene, lens)
     if end - start == len(scene.trace):
