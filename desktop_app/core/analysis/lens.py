@@ -297,13 +297,14 @@ def _joined(pieces: Sequence[_Piece], target_logit: Array) -> dict[str, Array]:
     weighted = (shrink * (weighted + mass * lower)).sum(0)
     cross = (own * (cross + own_mass * lower)).sum(0)
     log = np.log(total)
-    # Entropy and KL are never negative; values below zero are due to rounding.
+    # Entropy and KL are never negative, and no logit is above the greatest; what is beyond that is due to rounding: a
+    # target's logit is also computed by itself, apart from the others.
     found = {
         "top_probability": 1 / total,
         "entropy": np.maximum(0, log - weighted / total),
         "kl": np.maximum(0, (weighted[-1] - cross) / total[-1] - log[-1] + log),
         "target_logit": target_logit,
-        "target_probability": np.exp(target_logit - peak) / total,
+        "target_probability": np.exp(np.minimum(0, target_logit - peak)) / total,
     }
     return {name: array.astype(np.float32) for name, array in found.items()} | {
         "top_id": np.take_along_axis(best, first, 0)[0],

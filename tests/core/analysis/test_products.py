@@ -118,6 +118,17 @@ def test_the_last_point_ranks_tokens_as_the_logits_do(engine, trace):
     assert made.top_id[-1, 0] == order[0]
 
 
+def test_no_probability_is_above_that_of_the_likeliest_token_nor_above_one(tmp_path):
+    config = TINY | {"n_embd": 384, "n_layer": 1, "vocab_size": 300}
+    weights = random_weights(config, 3, 0.02)
+    weights["ln_f.weight"] = np.full(384, 400, np.float32)  # logits far apart, so that one token has almost all
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path / "sure", config, weights)))
+    trace = engine.trace(list(range(30)))
+    for token in np.unique(lens.compute(engine.checkpoint, trace).top_id):
+        made = lens.compute(engine.checkpoint, trace, targets=(int(token),))
+        assert (made.target_probability <= made.top_probability).all() and made.top_probability.max() <= 1
+
+
 @pytest.fixture
 def translators(tmp_path):
     """Writes a file of translators: the identity, except for the tensors given."""
