@@ -519,7 +519,8 @@ class SheetPanel(Panel):
 
     A plate is a picture of one tensor, or of one head's part of it. `here` are the indices of the plates that show the
     current step, which `place` names in words; `token` is the selected token. `values` holds the numbers and their
-    colour scales; without it no numbers are shown. `run` names the pass of the cells, as in a `Cell`.
+    colour scales; without it no numbers are shown. `run` names the pass of the cells, as in a `Cell`. A window says
+    `waiting` until it has drawn the first numbers.
     """
 
     sheet: "Sheet | None" = None
@@ -529,6 +530,7 @@ class SheetPanel(Panel):
     token: int = 0
     labels: tuple[str, ...] = ()
     run: str = ""
+    waiting: str = ""
 
     @property
     def levels(self) -> Levels:

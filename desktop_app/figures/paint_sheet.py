@@ -24,6 +24,8 @@ _LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # design units: labels w
 _NAMES, _REMARK = 14.0, 13.0  # design units: the line above the colour bars, and a line below them
 _WIDE = 420.0  # design units: in a narrower figure, the remarks take two lines
 _NUMBER = (34.0, 15.0)  # the minimum width and height of a cell that shows its number, in design units
+HERE = 32.0
+"""The height of the strip above the blocks in which the label of the current step is, in design units."""
 _NEAR = 0.9  # the maximum scale of labels on the sheet, whatever the scale of the page's text
 # approximate width of a letter, as a fraction of its size; in every frame, hundreds of labels are tested for space
 _EACH = 0.62
@@ -228,7 +230,10 @@ def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int,
 
 
 def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
-    """Paint a block's name on the band above its pictures or, if that is too low, in the empty corner below them."""
+    """Paint a block's name on the band above its pictures or, if that is too low, in the empty corner below them.
+
+    In a corner that is too small for the name, it is the block's number.
+    """
     place, band = shot.place(card.box), 2 * sheet.gap * shot.scale
     words = page.say(card.title)
     indent = sheet.gap * shot.scale
@@ -243,10 +248,12 @@ def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
     first = [sheet.plates[n] for n in card.plates[:5]]
     low = max(shot.y(p.box.y + p.box.h) for p in first)
     free = place.y + place.h - low
-    room = (first[0].box.w + 4 * sheet.gap) * shot.scale / (len(words) * _EACH)
-    size = min(15.0, 0.62 * free / page.scale, room / page.scale)
-    if size >= _LEAST_WORD - 2:
-        page.words(place.x + indent, low + free / 2, words, size=size, bold=True)
+    room = (first[0].box.w + 4 * sheet.gap) * shot.scale
+    for name in (words, str(card.layer)):
+        size = min(15.0, 0.62 * free / page.scale, room / (len(name) * _EACH) / page.scale)
+        if size >= _LEAST_WORD - 2:
+            page.words(place.x + indent, low + free / 2, name, size=size, bold=True)
+            return
 
 
 def _operations(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
@@ -409,15 +416,33 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
     card = sheet.card_of(panel.here[0])
     # Beside the first and last pictures, which are in no block, there is room.
     near = (around,) if card.layer is not None else (around, shot.place(card.box))
-    pill = _beside(near, page.width(words, size=12, bold=True) + page.u(20), page.u(24), sheet, shot, page)
+    wide, high = page.width(words, size=12, bold=True) + page.u(20), page.u(HERE - 8)
+    above = () if card is sheet.cards[-1] else _above_blocks(around, wide, high, sheet, shot, page)
+    pill = _beside(near, wide, high, sheet, shot, page, above)
     page.fill(pill, theme.accent_fill, stroke=theme.accent, radius=page.u(12))
     page.words(pill.x + page.u(10), pill.y + pill.h / 2, words, size=12, bold=True)
 
 
-def _beside(near: tuple[Rect, ...], wide: float, high: float, sheet: Sheet, shot: Shot, page: Page) -> Rect:
-    """The visible place of a label above, beside or below one of `near`: where it covers the least of the pictures.
+def _above_blocks(near: Rect, wide: float, high: float, sheet: Sheet, shot: Shot, page: Page) -> tuple[Rect, ...]:
+    """The place of a label above all blocks, beside the inputs and as near to `near` as that allows, if it is visible.
 
-    It covers the first of `near`, the pictures that it names, only if there is no other place.
+    Between the pictures of the blocks is no space for it when all of the sheet is shown.
+    """
+    room, edge, inputs = shot.rect, page.u(4), sheet.cards[0]
+    left = shot.x(max(sheet.boxes[n, 2] for n in inputs.plates)) + page.u(8)
+    right, y = room.x + room.w - wide - edge, shot.y(sheet.blocks_from) - high - page.u(2)
+    if y < room.y + page.u(2) or left > right:
+        return ()
+    return (Rect(min(max(near.x + near.w / 2 - wide / 2, left), right), y, wide, high),)
+
+
+def _beside(
+    near: tuple[Rect, ...], wide: float, high: float, sheet: Sheet, shot: Shot, page: Page, before: tuple[Rect, ...]
+) -> Rect:
+    """The visible place of a label: in one of `before`, or else above, beside or below one of `near`.
+
+    It is where it covers the least of the pictures, and it covers the first of `near`, the pictures that it names, only
+    if there is no other place.
     """
     gap, edge, room = page.u(8), page.u(4), shot.rect
     places = [
@@ -451,4 +476,4 @@ def _beside(near: tuple[Rect, ...], wide: float, high: float, sheet: Sheet, shot
         across, down = np.minimum(right, x + w) - np.maximum(left, x), np.minimum(low, y + h) - np.maximum(top, y)
         return named, float((across * down).sum())
 
-    return min(inside, key=covered)
+    return min((*before, *inside), key=covered)

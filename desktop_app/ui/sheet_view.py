@@ -19,7 +19,7 @@ from desktop_app.core.sheet.camera import DEPTHS, closest, eased, framed, nearer
 from desktop_app.core.sheet.layout import Box, Plate, Sheet
 from desktop_app.figures.marks import Cells, Page, Rect
 from desktop_app.figures.paint_common import legend, legend_width
-from desktop_app.figures.paint_sheet import Shot, paint_ground, paint_here, paint_words, wants_numbers
+from desktop_app.figures.paint_sheet import HERE, Shot, paint_ground, paint_here, paint_words, wants_numbers
 from desktop_app.figures.sheet_tiles import TILE, pooled_phrase, units_for
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
@@ -210,10 +210,17 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         shot = self.shot
         foot = self._foot(shot) if whole else 0.0
         target = framed(box, shot.rect.w, shot.rect.h - foot, margin)
+        above = 0.0
+        if whole and self._panel is not None and self._panel.sheet is not None:
+            # The label of the current step is above the blocks, beside the inputs.
+            blocks, strip = self._panel.sheet.blocks_from, HERE * self._scale
+            below = Box(box.x, blocks, box.w, box.h - blocks)
+            if strip < shot.rect.h / 8:
+                target = max(target, framed(below, shot.rect.w, shot.rect.h - foot - strip, 0.0), key=lambda b: b.w)
+            above = max(0.0, strip * target.w / shot.rect.w - blocks)
         units = target.w / max(shot.rect.w, 1.0)
-        # Free space is used above the sheet first, because the label of the current step is there.
-        free, label = target.h - box.h, _NOTES * self._scale * units if whole else 0.0
-        target = Box(target.x, box.y - max(free / 2, min(label, free)), target.w, units * shot.rect.h)
+        free = units * (shot.rect.h - foot) - box.h
+        target = Box(target.x, box.y - max(free / 2, min(above, free)), target.w, units * shot.rect.h)
         self._whole = whole
         self._timer.stop()
         if at_once or not self.isVisible() or not moves():
@@ -310,24 +317,24 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         units, keys = self._keys(shot)
-        for key in keys:
-            self._tile(painter, shot, key)
+        drawn = [self._tile(painter, shot, key) for key in keys]
         above = Page(self._theme, fonts.measure, self._scale)
         paint_words(panel, shot, above, self.tiles.numbers)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         self._light(painter, shot)
         paint_here(panel, shot, above)
         draw_marks(painter, above.marks)
-        self._say(painter, shot, units)
+        self._say(painter, shot, units, waits=not any(drawn) and panel.values is not None)
 
-    def _tile(self, painter: QPainter, shot: Shot, key: Key) -> None:
+    def _tile(self, painter: QPainter, shot: Shot, key: Key) -> bool:
+        """Draw a tile, or its part of a coarser one; return whether there is one."""
         units, column, row = key
         side = TILE * units
         place = rectangle(shot.place(Box(column * side, row * side, side, side)))
         found = self.tiles.get(key)
         if found is not None:
             painter.drawImage(place, found)
-            return
+            return True
         coarser = 2
         while coarser <= _COARSER:
             rough = self.tiles.get((units * coarser, column // coarser, row // coarser))
@@ -335,8 +342,9 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
                 part = TILE / coarser
                 at = QRectF(column % coarser * part, row % coarser * part, part, part)
                 painter.drawImage(place, rough, at)
-                return
+                return True
             coarser *= 2
+        return False
 
     def _light(self, painter: QPainter, shot: Shot) -> None:
         """Outline what the cell under the pointer was computed from (solid), and what it is used for (dashed)."""
@@ -358,10 +366,15 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             painter.setPen(QPen(QColor(self._theme.accent), 2))
             painter.drawRect(place.adjusted(-1, -1, 1, 1))
 
-    def _say(self, painter: QPainter, shot: Shot, units: int) -> None:
+    def _say(self, painter: QPainter, shot: Shot, units: int, *, waits: bool) -> None:
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         page = Page(self._theme, fonts.measure, self._scale)
+        if waits:
+            wide, high = page.width(panel.waiting, size=13) + page.u(24), page.u(28)
+            note = Rect((shot.rect.w - wide) / 2, (shot.rect.h - high) / 2, wide, high)
+            page.fill(note, self._theme.panel, stroke=self._theme.line, radius=page.u(14))
+            page.words(note.x + page.u(12), note.y + high / 2, panel.waiting, size=13, colour=self._theme.dim)
         if self._at is not None:
             plate = panel.sheet.plates[self._at[0]]
             place = rectangle(shot.place(plate.cell_box(*self._at[1:])))

@@ -40,7 +40,7 @@ class Sheets(QObject):
         while len(self._all) < len(panels):
             self._all.append(self._made())
         for sheet, (panel, rect) in zip(self._all, panels, strict=False):
-            sheet.setGeometry(rectangle(sheet_room(panel, rect, page)).translated(origin).toRect())
+            sheet.setGeometry(rectangle(sheet_room(panel, rect, page)).translated(origin).toAlignedRect())
             sheet.show_panel(panel, theme, scale)
             sheet.show()
         for sheet in self._all[len(panels) :]:

@@ -122,6 +122,11 @@ class Sheet:
         """The whole sheet."""
         return Box(0, 0, self.width, self.height)
 
+    @property
+    def blocks_from(self) -> float:
+        """The y at which the inputs end."""
+        return self.cards[0].box.y + self.cards[0].box.h
+
     @cached_property
     def boxes(self) -> NDArray[np.float64]:
         """Left, top, right and bottom of every plate, [plate, 4]."""

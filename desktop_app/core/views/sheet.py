@@ -48,6 +48,7 @@ def content(scene: Scene) -> View:
         place=joined(" · ", words),
         token=scene.token,
         labels=scene.labels,
+        waiting=_VALUES.waiting,
     )
     return View("", "", column(panel))
 
