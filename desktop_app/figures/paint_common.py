@@ -17,6 +17,8 @@ Extent = tuple[float, float]
 
 HEADING = 26.0
 LEGEND = 24.0
+FOOT = 16.0
+"""How far a picture may reach into the empty margin at the foot of a window, in design units."""
 ROW = 22.0
 _LEAST_BAR = 24.0
 _LEAST_LETTERS = 5  # in cells too narrow for so many letters, words are left out if most of them do not fit

@@ -7,6 +7,7 @@ from desktop_app.core.intents import Select
 from desktop_app.core.panels import GridPanel, MapPanel
 from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import (
+    FOOT,
     LEGEND,
     Extent,
     beyond_marks,
@@ -123,7 +124,6 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 _SMALLEST_GRID = 320.0  # the wanted side of a grid of a few tokens
 _LEAST_GRID, _LEAST_VISIBLE = 440, 300
 """The minimum height of a large grid, in design units, and of one in a window where 440 are not visible at once."""
-_FOOT = 16  # how far a grid may reach into the empty margin at the foot of a window
 
 
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
@@ -134,7 +134,7 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     side = min(width - left - over.beyond, _grid_side(panel, page))
     wanted = heading_height(panel) + LEGEND + (over.height(page) + side) / page.scale
     # Larger type makes a larger picture, even if that then has to be scrolled.
-    least = max(_LEAST_VISIBLE, min(_LEAST_GRID, page.room + _FOOT)) if page.scale <= 1 else _LEAST_GRID
+    least = max(_LEAST_VISIBLE, min(_LEAST_GRID, page.room + FOOT)) if page.scale <= 1 else _LEAST_GRID
     return min(least, wanted), wanted
 
 

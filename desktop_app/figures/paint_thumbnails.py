@@ -9,7 +9,17 @@ from desktop_app.core.intents import GoTo, ShowHead
 from desktop_app.core.levels import short
 from desktop_app.core.panels import AtlasPanel, GridPanel, MultiplesPanel
 from desktop_app.figures.marks import Array, Heat, Page, Pick, Rect
-from desktop_app.figures.paint_common import LEGEND, Extent, heading, heading_height, heat, label_step, labelled, legend
+from desktop_app.figures.paint_common import (
+    FOOT,
+    LEGEND,
+    Extent,
+    heading,
+    heading_height,
+    heat,
+    label_step,
+    labelled,
+    legend,
+)
 from desktop_app.figures.pool import pixels, pool, pooled_words
 from desktop_app.gpt2.phrase import Count, Phrase, joined
 
@@ -112,10 +122,16 @@ def atlas_extent(panel: AtlasPanel, width: float, page: Page) -> Extent:
 
 
 def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
-    """Paint every head's grid in one picture, with the numbers of blocks and heads at its edges."""
+    """Paint every head's grid in one picture, with the numbers of blocks and heads at its edges.
+
+    In a window, the whole picture is visible at once, however high the panels beside it are.
+    """
     body = heading(panel, rect, page).inset(left=page.u(_ATLAS_LABELS), top=page.u(_ATLAS_HEADS), bottom=page.u(LEGEND))
     rows, columns = panel.values.shape[:2]
-    side = max(page.u(2), min(body.w / columns, body.h / rows, page.u(_ATLAS_MOST)))
+    # Larger type makes a larger picture, even if that then has to be scrolled.
+    seen = page.room + page.u(FOOT) - (rect.h - body.h) if page.scale <= 1 else math.inf
+    high = min(body.h, max(seen, rows * page.u(_ATLAS_SIDE)))
+    side = max(page.u(2), min(body.w / columns, high / rows, page.u(_ATLAS_MOST)))
     box = Rect(body.x, body.y, side * columns, side * rows)
     page.fill(box, page.theme.background)
     picture, said = _atlas_picture(panel, pixels(side, page.density))

@@ -5,8 +5,13 @@ import pytest
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of
-from desktop_app.core.panels import BarsPanel, MapPanel, TextPanel
+from desktop_app.core.panels import Bar, BarsPanel, Box, MapPanel, TextPanel, View
 from desktop_app.core.steps import build_view, find_step
+from desktop_app.core.views.common import LEGIBLE, compared
+from desktop_app.figures import fonts
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Fill, Page
+from desktop_app.figures.theme import LIGHT
 from tests.scenes import open_tiny, panels, scene_of
 
 TOKEN = 5
@@ -90,3 +95,14 @@ def test_all_numbers_as_colours_stand_last(model, key):
     _, found = shown(model, key)
     kinds = [isinstance(panel, MapPanel) for panel in found]
     assert any(kinds) and kinds == sorted(kinds)
+
+
+@pytest.mark.parametrize(("times", "one"), [(1.0, True), (4.0, True), (9.0, False)])
+def test_bars_side_by_side_have_one_scale_or_say_that_each_has_its_own(times, one):
+    bars = Bar("short", 1.0, "1", "in three words"), Bar("a much longer name", times, "4.0000")
+    given = [BarsPanel(title="one", note="by size", bars=(bar,)) for bar in bars]
+    page = Page(LIGHT, fonts.width)
+    place_view(View("", "", Box((compared(*given, least=LEGIBLE),))), 800, 300, page)
+    small, large = (mark.rect.w for mark in page.marks if isinstance(mark, Fill))
+    assert (large / small == pytest.approx(times)) == one
+    assert all("own scale" in panel.note for panel, _ in page.panels) == (not one)

@@ -7,6 +7,7 @@ from desktop_app.core.census import ATTENTION, EMBEDDINGS, MLP, Census, LowRank,
 from desktop_app.core.levels import percent
 from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, TextPanel, View, column, row
 from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import LEGIBLE, compared
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.phrase import Count, Phrase, Sentences
@@ -39,7 +40,7 @@ def census_box(
     largest = others[-1]
     models = (own, *others)
     return column(
-        row(_families(own), _families(largest)),
+        compared(_families(own), _families(largest), least=LEGIBLE),
         row(
             _shares(
                 Phrase("Attention's share of the blocks"),
@@ -110,4 +111,4 @@ def _families(counted: Census) -> BarsPanel:
 
 def _shares(title: str, models: tuple[Census, ...], shares: list[float], hue: Hue) -> BarsPanel:
     bars = tuple(Bar(c.name, s, percent(s), marked=n == 0) for n, (c, s) in enumerate(zip(models, shares, strict=True)))
-    return BarsPanel(title=title, bars=bars, hue=hue)
+    return BarsPanel(title=title, bars=bars, hue=hue, reach=1.0)

@@ -1,18 +1,22 @@
 """Functions shared by views: strips and maps of a tensor, with colour scales, sources and the state's options."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from desktop_app.core.intents import Intent
 from desktop_app.core.levels import Levels, diverging, number, percent
-from desktop_app.core.panels import Array, Bar, Hue, MapPanel, Source, Strip, StripsPanel
+from desktop_app.core.panels import Array, Bar, BarsPanel, Box, Hue, MapPanel, Source, Strip, StripsPanel, row
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.phrase import Phrase
+from desktop_app.gpt2.phrase import Phrase, joined
 
 WIDEST = 128
 """The maximum number of cells in one row of a strip."""
+
+LEGIBLE = 0.2
+"""The least length of one panel's longest bar, relative to that of a panel beside it, for one scale for both."""
 
 
 def wrap_width(length: int, group: int = 0) -> int:
@@ -126,6 +130,20 @@ def key_bars(
         )
         for j in keys
     )
+
+
+def compared(*panels: BarsPanel, least: float = 0.0) -> Box:
+    """Panels side by side whose bars have the same scale, so that a longer bar is a larger number.
+
+    If on it the longest bar of one panel would be shorter than `least` times that of another, each has its own scale
+    and says so.
+    """
+    bars = tuple(bar for panel in panels for bar in panel.bars)
+    longest = [max((abs(bar.value - panel.base) for bar in panel.bars), default=0.0) for panel in panels]
+    if min(longest) < least * max(longest):
+        notes = (joined(" · ", filter(None, (panel.note, Phrase("own scale")))) for panel in panels)
+        return row(*(replace(panel, note=note) for panel, note in zip(panels, notes, strict=True)))
+    return row(*(replace(panel, peers=bars) for panel in panels))
 
 
 def without_first(scene: Scene, values: Array, axis: int) -> Array:

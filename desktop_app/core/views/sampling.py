@@ -1,7 +1,6 @@
 """Views of the output: logits, every stage of sampling with the tokens that it removed and why, and the draw."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import norm, strip, token_name, wrap_width
+from desktop_app.core.views.common import compared, norm, strip, token_name, wrap_width
 from desktop_app.gpt2.phrase import Count, Phrase, joined
 from desktop_app.gpt2.sampling import Fate
 
@@ -105,12 +104,6 @@ def _bars(
     return tuple(found)
 
 
-def _compared(*panels: BarsPanel) -> Box:
-    """Panels side by side whose bars have the same scale, so that a longer bar is a larger number."""
-    bars = tuple(bar for panel in panels for bar in panel.bars)
-    return row(*(replace(panel, peers=bars) for panel in panels))
-
-
 def _after(scene: Scene) -> str:
     return Phrase("after {1}", token_name(scene, scene.position))
 
@@ -178,7 +171,7 @@ def temperature(scene: Scene) -> Box:
         outline=lambda r: float(stages.probs_full[r]),
     )
     flatter = Phrase("nothing changes") if value == 1 else Phrase("flatter") if value > 1 else Phrase("sharper")
-    return _compared(
+    return compared(
         BarsPanel(
             title=Phrase("Softmax of the logits"),
             note=joined(" · ", (Phrase("temperature 1"), Phrase("with logit"))),
@@ -217,7 +210,7 @@ def top_k(scene: Scene) -> Box:
     )
     cut = cut_lines(ranks, kept, Phrase("top-k {1} cuts here", sampling.top_k))
     mass = float(stages.probs_scaled[:kept].sum())
-    return _compared(
+    return compared(
         BarsPanel(title=Phrase("After temperature"), note=words, bars=before, hue=Hue.RESIDUAL, cuts=cut),
         BarsPanel(
             title=Phrase("{1} kept, renormalised", Count(kept)),
@@ -256,7 +249,7 @@ def top_p(scene: Scene) -> Box:
         outline=lambda r: float(stages.probs_top_k[r]),
     )
     cut = cut_lines(ranks, kept, Phrase("top-p {1} is reached", f"{sampling.top_p:g}"))
-    return _compared(
+    return compared(
         BarsPanel(title=Phrase("Running sum"), note=words, bars=running, hue=Hue.RESIDUAL, cuts=cut),
         BarsPanel(
             title=Phrase("{1} kept, renormalised", Count(kept)),
@@ -301,7 +294,7 @@ def probabilities(scene: Scene) -> Box:
         ),
     )
     return column(
-        _compared(
+        compared(
             BarsPanel(title=Phrase("What the model says"), note=_after(scene), bars=raw, hue=Hue.RESIDUAL),
             BarsPanel(
                 title=Phrase("What is sampled from"),

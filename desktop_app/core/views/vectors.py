@@ -7,7 +7,7 @@ import numpy as np
 from desktop_app.core.levels import diverging, number, short
 from desktop_app.core.panels import Box, CurvePanel, Hue, Source, Strip, StripsPanel, column, row
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+from desktop_app.core.views.common import LEGIBLE, compared, norm, strip, token_map, token_name, wrap_width
 from desktop_app.core.views.vector_bars import alike, changed, strongest, turned
 from desktop_app.gpt2.phrase import Phrase
 
@@ -62,9 +62,10 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
         wrap=wrap_width(len(x)),
     )
     picture = row(profile, after)
-    bars = row(
+    bars = compared(
         strongest(scene, source, title=Phrase("Strongest before")),
         strongest(scene, f"{name}.out", hue=Hue.ACCENT, title=Phrase("Strongest after")),
+        least=LEGIBLE,
     )
     return column(picture, bars, first, second, token_map(scene, f"{name}.out", f"{name}.out"))
 
