@@ -271,13 +271,17 @@ def row_labels(
     colour: str | None = None,
     first: int = 0,
     tokens: bool = True,
+    least: float = 11,
 ) -> None:
     """Write labels right-aligned beside rows of equal height; the selected label is always written.
+
+    If not every row has room for its label, those that are written are at least `least` units apart.
 
     If some labels are left out, the labels of `tokens` include their positions, which count from `first`.
     """
     height = rect.h / max(len(labels), 1)
     step = label_step(len(labels), rect.h, page)
+    step = step if step == 1 else label_step(len(labels), rect.h, page, least)
     for n in labelled(len(labels), step, selected):
         text, chosen = labels[n], n == selected
         size = min(12, max(9, page.least, height / page.scale * 0.75)) if step == 1 else 10

@@ -114,7 +114,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     if panel.x_plus is not None:
         along = decades(x0, x1, panel.x_plus, int(box.w / page.u(60)))
     else:
-        along = [(tick, short(tick)) for tick in _at_least_two(x0, x1, int(box.w / page.u(70)))]
+        along = [(tick, short(tick)) for tick in _at_least_two(x0, x1, round(box.w / page.u(70)))]
     for tick, words in along:
         x = float(px(tick))
         page.path([x, x], [box.y + box.h, box.y + box.h + page.u(4)], theme.faint)

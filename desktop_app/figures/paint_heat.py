@@ -29,6 +29,7 @@ from desktop_app.figures.paint_thumbnails import paint_small, small_extent
 from desktop_app.gpt2.phrase import Phrase
 
 _LONGEST_LABEL = 118.0  # maximum length of a column's label
+_COLUMN = 13.0  # the least distance of two labels that slant over columns; beside a grid, its rows have the same
 _LEVEL_ROOM = 32.0  # height of labels over columns that do not slant, and of "query" and "key" beside them
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
@@ -181,6 +182,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         selected=None if panel.keys_down else panel.selected,
         fresh=0 if panel.keys_down else panel.fresh,
         first=panel.first,
+        least=_COLUMN,
     )
     _column_labels(panel.labels, panel.selected if panel.keys_down else None, box, over, page, first=panel.first)
     if panel.keys_down:
@@ -243,7 +245,7 @@ def _column_labels(
     The selected one is never left out.
     """
     width = box.w / max(len(labels), 1)
-    step = 1 if over.level else label_step(len(labels), box.w, page, 13)
+    step = 1 if over.level else label_step(len(labels), box.w, page, _COLUMN)
     size = 11 if step == 1 else 10
     chosen = selected if selected is not None and 0 <= selected < len(labels) else None
     for n in labelled(len(labels), step, chosen):

@@ -119,5 +119,5 @@ def ruler_phrases(panel: RulerPanel, say: Say) -> dict[str, Any]:
 
 
 def sheet_phrases(panel: SheetPanel, say: Say) -> dict[str, Any]:
-    """Words on the current place on the sheet."""
-    return {"place": say(panel.place)}
+    """Words on the current place on the sheet, and those shown until it is drawn."""
+    return {"place": say(panel.place), "waiting": say(panel.waiting)}

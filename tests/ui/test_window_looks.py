@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.panels import GridPanel
+from desktop_app.core.panels import AtlasPanel, GridPanel, WaterfallPanel
 from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.settings import TYPE_SIZES
 from desktop_app.figures.marks import Heat, Words
@@ -226,6 +226,20 @@ def test_a_grid_is_seen_whole_with_its_last_row_and_its_scale(open_desk, bundled
         canvas = desk.window.canvas
         (rect,) = (rect for panel, rect in canvas.page.panels if isinstance(panel, GridPanel) and not panel.small)
         assert canvas.origin.y() + rect.y + rect.h <= canvas.viewport().height(), op
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1092, 614)])
+def test_pictures_of_heads_and_of_why_end_above_the_windows_foot(open_desk, bundled, size):
+    text = "One, two, three, four, five, six, seven, eight, nine, ten, one, two, three, four, five, six, seven, eight,"
+    desk = open_desk(bundled, f"{text} nine,", size=size)
+    for workspace, kind in (("heads", AtlasPanel), ("why", WaterfallPanel)):
+        desk.window.do(f"workspace:{workspace}")
+        desk.settle()
+        canvas = desk.window.canvas
+        (rect,) = (rect for panel, rect in canvas.page.panels if isinstance(panel, kind))
+        marks = (m for m in canvas.page.marks if isinstance(m, Words) and rect.x <= m.x < rect.x + rect.w)
+        lowest = max(m.y + m.size / 2 for m in marks if rect.y <= m.y < rect.y + rect.h)
+        assert canvas.origin.y() + lowest <= canvas.viewport().height(), workspace
 
 
 @pytest.mark.parametrize(("width", "size"), [(900, 1.0), (1280, 1.0), (1920, 2.0)])

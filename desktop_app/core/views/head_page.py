@@ -100,7 +100,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
         )
     return BarsPanel(
         title=Phrase("{1}: {2}", name(*at), label_words(heads, *at)),
-        note="" if sorts else Phrase("outlined: beyond the first token"),
+        note=Phrase("outlined: beyond the first token"),
         hint=Phrase("click one to order by it") if sorts else "",
         bars=tuple(bars),
         hue=Hue.ATTENTION,
