@@ -1,11 +1,12 @@
 """The caption of a figure, composed from the state: prompt, model, step and settings."""
 
-from desktop_app.core.compare import badge_of, mode_of
+from desktop_app.core.compare import badge_of, mode_of, other_words
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import OUT, Step
+from desktop_app.core.recipes import read_other
 from desktop_app.core.scene import Scene
-from desktop_app.core.steps import text_of
+from desktop_app.core.steps import as_compared, text_of
 from desktop_app.gpt2.display import is_visible
 from desktop_app.gpt2.phrase import Phrase, joined
 
@@ -27,7 +28,7 @@ def caption(
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
     parts: list[str] = [f"“{_seen(words)}”", tokens_words(len(scene.trace)), _seen(scene.name)]
-    parts += changes_of(scene)
+    parts += changes_of(as_compared(scene, step), of_both=step.spec.both(scene))
     if step.layer is not None:
         parts.append(Phrase("block {1}", step.layer))
     elif step.spec.per_head:
@@ -53,20 +54,21 @@ def tokens_words(count: int) -> str:
     return Phrase("{1} token", count) if count == 1 else Phrase("{1} tokens", count)
 
 
-def changes_of(scene: Scene) -> list[str]:
-    """How the figure differs from one of a plain pass: the edits, and the other prompt or model."""
+def changes_of(scene: Scene, *, of_both: bool = False) -> list[str]:
+    """How the figure differs from one of a plain pass: the edits, and the other prompt or model, if it is read."""
     parts: list[str] = []
     if changes := scene.trace.run.changes:
         said = badge_of(scene) if BEFORE in mode_of(scene).shows else Phrase("edited")
         parts.append(Phrase("{1}: {2}", said, _seen(", ".join(changes))))
-    if OTHER in mode_of(scene).shows and scene.other is not None:
+    beside = OTHER in mode_of(scene).shows
+    if scene.other is not None and (beside or of_both or read_other(scene.trace.run.edits)):
         words = " ".join(scene.tokenizer.decode(scene.other.trace.ids).split())[:_PROMPT]
         if scene.passes.guest is not None:
             name = _seen(scene.other.name)
             said = Phrase("{1} on “{2}”", name, _seen(words)) if scene.state.other else name
         else:
             said = _seen(words)
-        parts.append(Phrase("{1}: {2}", badge_of(scene), said))
+        parts.append(Phrase("{1}: {2}", badge_of(scene) if beside else other_words(scene), said))
     return parts
 
 

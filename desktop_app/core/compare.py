@@ -108,6 +108,11 @@ def shown(scene: Scene) -> tuple[Scene, ...]:
     return tuple(scene.beside[name] if name else scene for name in mode_of(scene).shows)
 
 
+def other_words(scene: Scene) -> str:
+    """What the other pass is: the other prompt's, or the other model's."""
+    return (MODES if scene.passes.guest is None else _OF_MODELS)["other"].badge
+
+
 def badge_of(scene: Scene) -> str:
     """The label above every picture of the scene; "" if it shows only the model's unedited pass over the text."""
     mode = mode_of(scene)
@@ -135,8 +140,9 @@ def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
     """The main picture of a view: the large grid, else a panel that shows one of `tensors`, else maps before others."""
 
     def rank(panel: AnyPanel) -> tuple[bool, bool, bool]:
-        source = getattr(panel, "source", None)
-        own = isinstance(source, Source) and source.name in tensors
+        shown = panel.strips if isinstance(panel, StripsPanel) else (panel,)
+        sources = [getattr(one, "source", None) for one in shown]
+        own = any(isinstance(source, Source) and source.name in tensors for source in sources)
         return not isinstance(panel, GridPanel), not own, not isinstance(panel, MapPanel | MultiplesPanel | AtlasPanel)
 
     return min((p for p in panels_of(view.content) if not (isinstance(p, GridPanel) and p.small)), key=rank)
@@ -165,7 +171,10 @@ def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str])
             else p
             for p in panels[:-1]
         ]
-    named = [replace(panel, title=part, note="") for panel, part in zip(panels, parts, strict=True)]
+    named = [
+        replace(panel, title=part, note=panel.note if panel.note in _REFUSED else "")
+        for panel, part in zip(panels, parts, strict=True)
+    ]
     across = [replace(p, beside=True) if isinstance(p, GridPanel) else p for p in named]
     return replace(views[0], content=column(row(*across)))
 
@@ -188,8 +197,10 @@ def _box(one: Box, other: Box, alignment: Alignment) -> Box:
     children = tuple(
         _box(a, b, alignment)
         if isinstance(a, Box) and isinstance(b, Box)
-        else a
-        if isinstance(a, Box) or isinstance(b, Box)
+        else _not_compared(a)
+        if isinstance(a, Box)
+        else _alone(a)
+        if isinstance(b, Box)
         else less(a, b, alignment)
         for a, b in zip(one.children, other.children, strict=True)
     )
@@ -199,28 +210,27 @@ def _box(one: Box, other: Box, alignment: Alignment) -> Box:
 
 def _not_compared(box: Box) -> Box:
     """A box whose counterpart has other panels: its own panels keep their numbers, and say so."""
-    children = tuple(
-        _not_compared(child)
-        if isinstance(child, Box)
-        else replace(child, note=OTHERS)
-        if type(child) in _LESS
-        else child
-        for child in box.children
-    )
+    children = tuple(_not_compared(child) if isinstance(child, Box) else _alone(child) for child in box.children)
     return replace(box, children=children)
 
 
+def _alone(panel: AnyPanel) -> AnyPanel:
+    """A panel that has no counterpart keeps its numbers, and says so; panels without numbers stay as they are."""
+    return replace(panel, note=OTHERS) if type(panel) in _LESS else panel
+
+
 def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
-    """One panel minus another of the same kind. Others stay as they are; `_ALONE` ones say so."""
+    """One panel minus another of the same kind. Others keep their numbers, if they have any, and say so."""
     make = _LESS.get(type(one))
     if type(one) is type(other) and make is not None:
         return make(one, other, alignment)
-    return replace(one, note=ALONE) if isinstance(one, _ALONE) else one
+    return replace(one, note=ALONE) if isinstance(one, _ALONE) else _alone(one)
 
 
 ALONE = Phrase("not compared")
 OTHERS = Phrase("not compared: other parts")
 APART = Phrase("not compared: another part of the text")
+_REFUSED = (ALONE, OTHERS, APART)
 
 
 def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
@@ -308,7 +318,7 @@ def _sheets(one: SheetPanel, other: SheetPanel, alignment: Alignment) -> AnyPane
 
 def _strips(one: StripsPanel, other: StripsPanel, _alignment: Alignment) -> AnyPanel:
     if [len(s.values) for s in one.strips] != [len(s.values) for s in other.strips]:
-        return one
+        return replace(one, note=OTHERS)
     strips = tuple(
         replace(a, values=np.asarray(a.values - b.values)) for a, b in zip(one.strips, other.strips, strict=True)
     )
@@ -349,13 +359,13 @@ def _rises(one: WaterfallPanel, other: WaterfallPanel, _alignment: Alignment) ->
 def _curves(one: CurvePanel, other: CurvePanel, _alignment: Alignment) -> AnyPanel:
     same = len(one.lines) == len(other.lines) and one.line_names == other.line_names
     if not same or any(not np.array_equal(a[0], b[0]) for a, b in zip(one.lines, other.lines, strict=True)):
-        return replace(one, source=None)
+        return replace(one, source=None, note=OTHERS)
     lines = tuple((x, np.asarray(y - b[1])) for (x, y), b in zip(one.lines, other.lines, strict=True))
     points, source = one.points, one.source
     if points is not None and other.points is not None and np.array_equal(points[0], other.points[0]):
         points = (points[0], np.asarray(points[1] - other.points[1]))
     elif points is not None:
-        source = None  # left as it is: these are not cells of a difference
+        return replace(one, source=None, note=ALONE)  # no curve of differences has these points
     return replace(one, lines=lines, points=points, levels_at=(), band=None, focus=None, source=source, y_plus=None)
 
 

@@ -25,6 +25,10 @@ def _nothing(_scene: Scene) -> tuple[Want, ...]:
     return ()
 
 
+def _never(_scene: Scene) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Entry:
     """A view option that has an input field or slider next to the view: a number up to `top`, or a typed text.
@@ -49,6 +53,7 @@ class StepSpec:
 
     `content` returns the panels, or a whole view if the title states the result. `wants` names the products that the
     view reads, and `reads` the fields of the state that it depends on besides block, head, token and view options.
+    `both` says whether the view itself is of both prompts: then it is shown once, whatever is compared.
     `options` are commands that change how the view shows its numbers; the window puts them next to it. `grids` says
     that the view has a grid for each head. `entry` is the input field or slider next to the view.
 
@@ -72,6 +77,7 @@ class StepSpec:
     grids: bool = False
     wants: Callable[[Scene], tuple[Want, ...]] = _nothing
     reads: tuple[str, ...] = ()
+    both: Callable[[Scene], bool] = _never
     keys: tuple[str, ...] = ()
     along: bool = False
     group: str = ""

@@ -14,7 +14,7 @@ A factor may precede the source, as in `blocks.3.resid_pre+=4*tokens[" Paris", "
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -102,6 +102,7 @@ class Source:
     make: Callable[[EditInputs, Recipe, Tensor], Array]
     takes: str = ""
     optional: bool = False
+    of_other: bool = False  # reads the other prompt's pass
 
 
 def parse_recipe(text: str, engine: Engine, positions: int) -> Recipe:
@@ -184,6 +185,11 @@ def resolve(texts: Sequence[str], inputs: EditInputs, idle: dict[str, str] | Non
         now = replace(inputs, plain=trace)
         edits += [edit for recipe in block for edit in made(recipe, now)]
     return tuple(edits)
+
+
+def read_other(edits: Iterable[Edit]) -> bool:
+    """Whether numbers of any of these edits come from the other prompt's pass."""
+    return any(edit.source in SOURCES and SOURCES[edit.source].of_other for edit in edits)
 
 
 def _is_there(edit: Edit, plain: Trace) -> bool:
@@ -387,12 +393,12 @@ def across_pattern(trace: Trace, other: Trace, layer: int) -> Array:
 ACROSS = "across"
 SOURCES: dict[str, Source] = {
     "mean": Source(_mean),
-    "other": Source(_other, "an index of the other prompt's tensor, like other[3]", optional=True),
+    "other": Source(_other, "an index of the other prompt's tensor, like other[3]", optional=True, of_other=True),
     "tokens": Source(_tokens, 'a token or two, in quotes or by id, like tokens[" a", " b"]'),
     "prompts": Source(_prompts, 'two texts in quotes, like prompts["one", "two"]'),
     "direction": Source(_direction, 'a direction in quotes, like direction["woman - man"]'),
     "neuron": Source(_neuron, "a block and a neuron, like neuron[3, 120]"),
-    "edge": Source(_edge, "the block and the number of a head, like edge[3, 5]"),
-    ACROSS: Source(_across),
+    "edge": Source(_edge, "the block and the number of a head, like edge[3, 5]", of_other=True),
+    ACROSS: Source(_across, of_other=True),
 }
 """Name of a source, as written in an edit -> the source."""

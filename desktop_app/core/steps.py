@@ -6,11 +6,11 @@ from difflib import get_close_matches
 from functools import cache
 
 from desktop_app.core.bundle import resource
-from desktop_app.core.compare import compared, mode_of, shown
+from desktop_app.core.compare import AFTER, compared, mode_of, shown
 from desktop_app.core.panels import Hue, View, headed
 from desktop_app.core.places import BLOCK, IN, OUT, SCALES, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import WALK, State
+from desktop_app.core.state import WALK, State, with_option
 from desktop_app.core.views import attention, inputs, mlp, sampling, vectors
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Want
@@ -207,7 +207,12 @@ def build_view(scene: Scene, step: Step) -> View:
 
     If `content` returns a whole view, an empty headline or lead in it is replaced by the step's.
     """
-    return compared(scene, lambda own: _view(own, step), step.tensors)
+    return compared(as_compared(scene, step), lambda own: _view(own, step), step.tensors)
+
+
+def as_compared(scene: Scene, step: Step) -> Scene:
+    """The scene, which compares nothing if the view of `step` is of both prompts itself."""
+    return replace(scene, state=with_option(scene.state, "compare", AFTER)) if step.spec.both(scene) else scene
 
 
 def _view(scene: Scene, step: Step) -> View:
@@ -235,7 +240,7 @@ def _view(scene: Scene, step: Step) -> View:
 def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
     """The values that the view of `step` depends on: two scenes with equal keys have the same view."""
     state, spec = scene.state, step.spec
-    traces = tuple(own.trace for own in shown(scene))
+    traces = tuple(own.trace for own in shown(as_compared(scene, step)))
     key = (scene.trace, traces, step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
     if spec.part == OUT:
         return (*key, state)
@@ -245,7 +250,7 @@ def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
 
 def wants_of(scene: Scene, step: Step) -> tuple[Want, ...]:
     """The products that the view of `step` reads, for each pass that it shows."""
-    return wants_of_place(scene, step, mode_of(scene).shows)
+    return wants_of_place(scene, step, mode_of(as_compared(scene, step)).shows)
 
 
 def wants_of_place(scene: Scene, step: Step, passes: tuple[str, ...]) -> tuple[Want, ...]:

@@ -163,6 +163,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         ),
         wants=sweep.wants,
         reads=("target", "against", "pinned"),
+        both=sweep.of_both,
         keys=("Ctrl+8",),
         describe=sweep.describe,
         edits=sweep.targets,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis import what_if
+from desktop_app.core.caption import caption
 from desktop_app.core.fields import Change
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
@@ -131,6 +132,36 @@ def test_without_another_prompt_it_says_what_is_missing(model):
     step = find_step("sweep", model.config)
     assert wants_of(scene, step) == ()
     assert "takes cells from another prompt" in picture(scene, step, TextPanel).lines[0].text
+
+
+@pytest.mark.parametrize("compare", ["before", "change", "both", "other", "pair"])
+def test_patching_is_of_both_prompts_and_shown_once_whatever_is_compared(model, compare):
+    how = {"sweep": "resid_pre", "edits": ["blocks.0.attn.z[1]=0"]}
+    scene, step, _ = swept(model, compare=compare, **how)
+    once, _, _ = swept(model, **how)
+    assert len(wants_of(scene, step)) == 1
+    shown, expected = (build_view(one, step) for one in (scene, once))
+    assert shown.badge == expected.badge == "edited"
+    (own,), (one,) = ([p for p in panels_of(v.content) if isinstance(p, MapPanel)] for v in (shown, expected))
+    assert np.array_equal(own.values, one.values)
+    assert caption(scene, step) == caption(once, step)
+    assert "the other prompt: the dog sat" in caption(scene, step)
+
+
+def test_the_caption_of_an_edit_that_reads_the_other_prompt_names_that_prompt(model):
+    step = find_step("blocks.1.attn.pattern", model.config)
+    for edit, named in (("blocks.1.resid_pre[5]=other", True), ("blocks.1.attn.z[1]=across", True), ("embed=0", False)):
+        assert ("the other prompt: the dog sat" in caption(moment(model, edits=[edit]), step)) is named
+
+
+def test_a_muted_sweep_without_its_counterpart_says_that_it_is_not_compared(model):
+    scene = moment(model, sweep="heads", sweep_how="zero", compare="pair")
+    step = find_step("sweep", model.config)
+    own, _ = wants_of(scene, step)
+    scene = scene.with_made({own: compute(own, model, scene.passes)})
+    first, *_, last = panels_of(build_view(scene, step).content)
+    assert np.array_equal(first.values, last.values, equal_nan=True)
+    assert (first.note, last.note) == ("", "not compared: other parts")
 
 
 @pytest.mark.parametrize("what", ["resid_pre", "from_heads"])

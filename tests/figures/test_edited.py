@@ -17,7 +17,16 @@ from desktop_app.core.compare import less as compared_panel
 from desktop_app.core.fields import Change
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.opened import clicked, linked, readout_of, view_of, wants_of
-from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, StripsPanel, TextPanel, WaterfallPanel, panels_of
+from desktop_app.core.panels import (
+    BarsPanel,
+    CurvePanel,
+    GridPanel,
+    MapPanel,
+    StripsPanel,
+    TextPanel,
+    WaterfallPanel,
+    panels_of,
+)
 from desktop_app.core.panels import column as panel_box
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
@@ -423,3 +432,21 @@ def test_pictures_side_by_side_have_whole_labels_and_no_stumps_of_words(model):
     assert said("why").count("token embedding") == 3
     assert said("why").count("sum of the parts") == 3
     assert not [words for words in said("lens") if words.endswith("…") and len(words) < 5]
+
+
+def test_side_by_side_the_step_of_what_a_head_reads_shows_z_and_not_the_values(model):
+    _, shown = view(model, "blocks.1.attn.z", "both")
+    after, before, change = (p for p in panels_of(shown.content))
+    assert [p.strips[0].source.name for p in (after, before, change)] == ["blocks.1.attn.z"] * 3
+    assert not after.strips[0].values.any()  # the edit mutes this head
+    assert before.strips[0].values.any()
+    assert np.allclose(change.strips[0].values, -before.strips[0].values)
+
+
+def test_an_activation_curve_whose_points_moved_along_it_says_that_it_is_not_compared(model):
+    _, shown = view(model, "blocks.2.mlp.post", "change")
+    (curve,) = (p for p in panels_of(shown.content) if isinstance(p, CurvePanel))
+    (own,) = (p for p in panels_of(view(model, "blocks.2.mlp.post")[1].content) if isinstance(p, CurvePanel))
+    assert curve.note == "not compared"
+    assert curve.source is None
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(curve.lines, own.lines, strict=True))

@@ -109,6 +109,11 @@ def fits(scene: Scene) -> str:
     return ""
 
 
+def of_both(scene: Scene) -> bool:
+    """Whether the view is of both prompts: one is patched with cells of the other."""
+    return scene.state.view.sweep not in MUTED
+
+
 def _patched(scene: Scene, found: Ablation | Patch) -> Scene:
     """The scene of the prompt that is patched: this prompt's or, for noising, the other prompt's."""
     noise = isinstance(found, Patch) and found.direction == "noise"

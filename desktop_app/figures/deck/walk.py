@@ -16,7 +16,7 @@ from desktop_app.core.places import BESIDE, IN, OUT, Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.state import WALK
-from desktop_app.core.steps import build_view, find_step, step_list, text_of, wants_of
+from desktop_app.core.steps import as_compared, build_view, find_step, step_list, text_of, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
 from desktop_app.figures.deck.reduced import pictures
@@ -183,7 +183,8 @@ def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
         said = notes(scene, step, view, (block.EXPLAIN, block.FORMULA))
     else:
         view = build_view(scene, step)
-        if step.spec.part == BESIDE and not mode_of(scene).parts:  # three pictures side by side are legible already
+        alone = not mode_of(as_compared(scene, step)).parts  # three pictures side by side are legible already
+        if step.spec.part == BESIDE and alone:
             view = replace(view, content=pictures(step, view))
         words = caption(scene, step)
         job = Job(view, words, described(view, words) if step.spec.part == BESIDE else alt_text(scene, step))
