@@ -2,7 +2,8 @@
 
 Makes a checkpoint of each shape below FOLDER (6.2 GB for XL) and deletes it again. Each point is measured in a separate
 process. The exponent between two points is that of the power law through them: 1 if twice the tokens take twice
-the time. The prompt is computed as in the window: every tensor captured up to 256 MB, logits of the last position.
+the time. A pass is computed as in the window once the weights are prepacked: the graph gives the few tensors from which
+the others are derived.
 """
 
 import argparse

@@ -63,7 +63,7 @@ def open_and_pack(folder: Path) -> dict[str, float]:
 def hold(folder: Path) -> dict[str, float]:
     """A pass over 1,024 tokens, every head of every block, one grid, and the analyses of the workspaces.
 
-    The lens covers 130 positions only: it reads 64 at a time, so further positions take no more memory.
+    The lens covers 130 positions only: it reads 32 at a time, so further positions take no more memory.
     """
     from dataclasses import replace
 

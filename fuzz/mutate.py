@@ -52,7 +52,7 @@ def in_bytes(chance: random.Random, data: bytes) -> bytes:
 
 
 def in_json(chance: random.Random, data: bytes) -> bytes:
-    """Change a few values of a JSON text, and sometimes its bytes too; of what is no JSON any more, the bytes alone."""
+    """Change a few values of a JSON text, and sometimes its bytes too; only bytes if the text is not JSON any more."""
     try:
         tree = json.loads(data)
     except ValueError:

@@ -10,7 +10,7 @@ from desktop_app.core.analysis.measures import MEASURES
 
 @dataclass(frozen=True)
 class Choice:
-    """The values that a field of `ViewOptions` may have, the default first, and its flag without dashes."""
+    """The values that a field of `ViewOptions` may have, its flag without dashes, and its default, if not the first."""
 
     field: str
     words: tuple[str, ...]

@@ -452,7 +452,8 @@ class GraphPanel(Panel):
 class CurvePanel(Panel):
     """The curve of a function or the profile of a vector: lines of (x, y), points, horizontal lines and a band.
 
-    Stems far longer than all others, and points outside `x_range`, are not drawn; the axes state how many there are.
+    Stems far longer than all others end at the edge of the axes, and points outside `x_range` are not drawn; how many
+    there are of either is written above.
     `source` lists in `each` the cell of each of the `points` or, if there are no points, the cell of each point of the
     lines, line after line. `y_holds` are values that the y axis must include although they are not drawn: the values at
     the other moments of an animation. An axis with a `plus` is logarithmic, for counts: it is divided by the logarithm

@@ -108,7 +108,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def battery_of(scene: Scene) -> Heads | None:
-    """The scores on the battery; None until they are ready, or if the model has none."""
+    """The scores on the battery, texts that repeat random tokens; None until they are ready, or if there are none."""
     found = scene.made(BATTERY)
     return found if isinstance(found, Heads) else None
 
