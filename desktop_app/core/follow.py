@@ -53,6 +53,9 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
             return asked if against is None else replace(asked, against=against)
         case ask.Steer(token):
             return with_edits(state, f"blocks.{state.layer}.resid_pre+={STRENGTH}*tokens[{token}]")
+        case ask.Measure(direction):
+            asked = with_option(at_workspace(state, "directions"), "direction", direction)
+            return replace(with_option(asked, "directions", "ruler"), opened=())
         case ask.Edit(texts):
             return with_edits(state, *texts)
         case ask.Weigh(at, strong):

@@ -99,6 +99,13 @@ class Steer:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Show how far all tokens, and this text's, lie along a direction, given as text (`core/analysis/rulers.py`)."""
+
+    direction: str
+
+
+@dataclass(frozen=True)
 class Edit:
     """Apply these edits, given as text, to the pass."""
 
@@ -182,6 +189,7 @@ Intent = (
     | Pin
     | Explain
     | Steer
+    | Measure
     | Edit
     | Weigh
     | Open

@@ -5,7 +5,10 @@ import pytest
 
 from desktop_app.core.analysis import circuits as analysis
 from desktop_app.core.analysis import head_circuits
+from desktop_app.core.analysis.rulers import parse_ruler, vector_of
 from desktop_app.core.bundle import default_model
+from desktop_app.core.follow import follow
+from desktop_app.core.intents import Open
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
@@ -148,6 +151,30 @@ def test_a_heads_page_shows_its_tables_and_every_bar_opens_to_a_dot_product(mode
             strips = [s for p in panels(view_of(own, cell).content) for s in getattr(p, "strips", ())]
             left, right = strips[0].values, strips[1].values
             assert left @ right == pytest.approx(bar.value, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("circuit", ["OV", "QK"])
+def test_a_singular_direction_leads_to_its_ruler(model, circuit):
+    own = scene(model, heads.wants, layer=1, head=2, token=1, view=ViewOptions(heads="weights"))
+    made = head_circuits.singular(model.checkpoint, circuit, 1, 2)
+    page = next(p for p in shown(own, "heads") if p.title == f"Directions of W_{circuit}")
+    for n, line in enumerate(page.lines):
+        there = follow(line.pick, own.state, model)
+        assert (there.workspace, there.view.directions) == ("directions", "ruler")
+        ruler = parse_ruler(there.view.direction, model.tokenizer)
+        assert vector_of(model.checkpoint, ruler, run=None) == pytest.approx(made.reads[n])
+        assert float(line.label) == pytest.approx(made.values[n], rel=1e-3)
+
+
+def test_a_typical_token_opens_to_what_it_promotes_most(model):
+    own = scene(model, heads.wants, layer=1, head=2, token=1, view=ViewOptions(heads="weights"))
+    page = next(p for p in shown(own, "heads") if p.title == "Tokens for which it writes most")
+    ids = head_circuits.typical(model.checkpoint, 1, 2, count=len(page.lines)).tolist()
+    table = head_circuits.table(model.checkpoint, "OV", 1, 2, ids)
+    for n, line in enumerate(page.lines):
+        assert line.pick == Open(Cell("heads.ov", (1, 2, ids[n], int(table.promoted[n][0]))))
+        value = float(readout_of(own, line.pick.cell).value.replace("−", "-"))
+        assert value == pytest.approx(table.promoted_number[n][0], rel=2e-3, abs=1e-4)
 
 
 def test_who_can_read_what_a_head_writes_is_in_later_blocks_alone(model):

@@ -56,6 +56,13 @@ WORKED = [
     (ask.Reseed(), {"sampling": replace(HERE.sampling, seed=HERE.sampling.seed + 1), "draws": 0}),
     (ask.Edit((MUTED.text,)), {"edits": (*HERE.edits, MUTED)}),
     (ask.Steer(7), {"edits": (*HERE.edits, Change("blocks.1.resid_pre+=4*tokens[7]"))}),
+    (
+        ask.Measure("blocks.0.attn.W_OV[1, 2].reads"),
+        {
+            **{"workspace": "directions", "opened": ()},
+            "view": replace(HERE.view, direction="blocks.0.attn.W_OV[1, 2].reads", directions="ruler"),
+        },
+    ),
     (ask.Weigh(0, 3.0), {"edits": (Change("blocks.1.attn.z[0]*=3"),)}),
     (ask.UseModel("elsewhere"), {"model": "elsewhere"}),
     (ask.Do("next_head"), {"head": 1}),

@@ -48,7 +48,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 HUES = {"q": Hue.QUERY, "k": Hue.KEY, "v": Hue.VALUE}
 WORDS = {"q": "query", "k": "key", "v": "value"}
-_AS = {"q": "as query, {1}", "k": "as key, {1}", "v": "as value, {1}"}
+_AS = {"q": "query, {1}", "k": "key, {1}", "v": "value, {1}"}
 _READS = {
     "q": "{1} as the query of {2} reads it; {3} above random matrices",
     "k": "{1} as the key of {2} reads it; {3} above random matrices",

@@ -19,6 +19,7 @@ from desktop_app.core.analysis.folding import (
     write_matrices,
 )
 from desktop_app.core.analysis.head_circuits import HeadCircuits, TokenTable
+from desktop_app.core.intents import Measure, Open
 from desktop_app.core.levels import number, percent
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -139,6 +140,7 @@ def _typical(scene: Scene, found: HeadCircuits) -> TextPanel:
             "",
             f"{label(int(token))} → {'  '.join(label(int(t)) for t in made.promoted[n][:_LISTED])}",
             Phrase("least: {1}", "  ".join(label(int(t)) for t in made.suppressed[n][: _LISTED - 1])),
+            pick=Open(Cell("heads.ov", (made.layer, made.head, int(token), int(made.promoted[n][0])))),
         )
         for n, token in enumerate(made.tokens)
     )
@@ -175,13 +177,20 @@ def _directions(scene: Scene, found: HeadCircuits, circuit: str) -> TextPanel:
     (read, _), (written, _) = found.read[circuit], found.written[circuit]
     ends = [["  ".join(label(int(t)) for t in ids) for ids in side] for side in (read, written)]
     values = found.directions[circuit].values
+    place = f"blocks.{scene.layer}.attn.W_{circuit}[{scene.head}, {{}}].reads"
     lines = tuple(
-        Line(number(float(value)), one, Phrase("writes: {1}" if circuit == "OV" else "keys: {1}", other))
-        for value, one, other in zip(values, *ends, strict=True)
+        Line(
+            number(float(value)),
+            one,
+            Phrase("writes: {1}" if circuit == "OV" else "keys: {1}", other),
+            pick=Measure(place.format(n)),
+        )
+        for n, (value, one, other) in enumerate(zip(values, *ends, strict=True))
     )
     title = Phrase("Directions of W_OV") if circuit == "OV" else Phrase("Directions of W_QK")
     note = Phrase("singular value, tokens read") if circuit == "OV" else Phrase("singular value, query tokens")
-    return TextPanel(title=title, note=note, lines=lines)
+    hint = Phrase("click one to place all tokens along it")
+    return TextPanel(title=title, note=note, hint=hint, lines=lines)
 
 
 # Cells
