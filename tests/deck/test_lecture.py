@@ -124,9 +124,10 @@ def test_notes_begin_with_what_to_point_at(blue):
     assert "'·creature'" in slides["look"].notes.split("\n")[0]
 
 
-def test_under_a_mask_that_shows_later_tokens_the_question_can_be_answered(tiny):
-    """The head looks most at the last token, which comes after the selected one."""
-    ids = tiny.tokenizer.encode("Hello, you").ids
+@pytest.mark.parametrize("text", ["Hello, you", "aaaaaa"])
+def test_under_a_mask_that_shows_later_tokens_the_question_can_be_answered(tiny, text):
+    """The head looks most at a token that comes after the selected one, and is not said to look at an earlier one."""
+    ids = tiny.tokenizer.encode(text).ids
     layer = 1
     plain = tiny.engine.trace(ids, mask="none")[f"blocks.{layer}.attn.pattern"]
     head, query, key = next((h, q, k) for h, q in np.ndindex(plain.shape[:2]) if (k := plain[h, q].argmax()) > q > 1)
@@ -134,6 +135,7 @@ def test_under_a_mask_that_shows_later_tokens_the_question_can_be_answered(tiny)
     lecture = {slide.key: slide for slide in Lecture(scene, tiny, chosen=(layer, head)).slides()}
     ask, look = lecture["ask_look"].ask, lecture["look"]
     (right,) = ask.right
+    assert "earlier" not in look.title
     shown, bars = panels_of(look.view.content)
     assert shown.pieces[right] == scene.labels[key] and shown.values[right] == np.nanmax(shown.values)
     assert bars.bars[0].source[1] == (head, query, key)

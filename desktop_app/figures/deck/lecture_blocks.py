@@ -86,7 +86,7 @@ def looks(own: Material) -> Frame | None:
         return None
     bars = strongest_keys(scene, look.layer, look.head)
     ids = scene.trace.ids
-    variant = "_duplicate" if look.key != look.query and ids[look.key] == ids[look.query] else ""
+    variant = "_duplicate" if look.key < look.query and ids[look.key] == ids[look.query] else ""
     if look.key and look.key - 1 < look.query and ids[look.key - 1] == ids[look.query]:
         variant = "_induction"
     shown = column(_shaded(own, look), bars)
