@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 HELD_OUT_BOOK = "pg501.txt"  # The Story of Doctor Dolittle
 BEGIN_SHARE = 0.25
-JOINTS, JOINT_SHARES = ("", "\n", " "), (0.7, 0.15, 0.15)  # between passages; "" stands for an end-of-text token
+JOINTS, JOINT_SHARES = ("", "\n", " "), (0.25, 0.4, 0.35)  # between passages; "" stands for an end-of-text token
 PACKED_AT_ONCE = 20_000
 
 

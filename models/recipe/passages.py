@@ -27,9 +27,10 @@ TEMPLATES = templates.read()
 STORY = "stories"
 # Relative frequencies of skills; those not listed have 3.
 SHARES = {
-    "capitals": 6, "colours": 5, "opposites": 6, "pronouns": 8, "number agreement": 6, "giver and receiver": 12,
-    "counting": 5, "everyday sentences": 10, "repeated lists": 5, "places": 4, "returning names": 6, "made-up words": 8,
-    "words with several meanings": 4, "adjectives before nouns": 6, "repeated sentences": 6, "plurals": 5, STORY: 10,
+    "capitals": 8, "colours": 8, "opposites": 9, "pronouns": 9, "number agreement": 9, "giver and receiver": 13,
+    "counting": 7, "everyday sentences": 9, "repeated lists": 4, "places": 7, "returning names": 8, "made-up words": 9,
+    "words with several meanings": 9, "adjectives before nouns": 8, "repeated sentences": 7, "plurals": 9, "seasons": 6,
+    "tools and trades": 8, "young of animals": 7, "closing quotes and brackets": 5, "days": 4, "months": 4, STORY: 6,
 }  # fmt: skip
 FRAMED = {"capitals", "colours", "counting", "days", "months", "opposites", "places", "plurals", "seasons",
           "tools and trades", "young of animals"}  # fmt: skip
@@ -37,12 +38,21 @@ FRAMED_SHARE = 0.25
 FRAMES = [line for line in (w.DATA / "frames.txt").read_text(encoding="utf-8").splitlines() if line[0] != "#"]
 PROPER = {word.split(" ")[0] for slot in ("name", "surname", "country", "capital", "nation", "people_word", "day",
           "month", "sight", "town", "land") for word in w.words(slot)} - {"the"} | {"I"}  # fmt: skip
+# First words of letters and commands, which no frame fits.
+NOT_STATED = {"Dear", "Write", "Count", "Say", "Do", "Tell", "Name", "Fill", "Take", "Go", "Look", "Learn", "Imagine",
+              "Think", "Turn", "Never", "Give", "Put", "Ask", "Show", "Find", "Now", "Well", "Let", "Complete",
+              "Backwards", "Opposites", "Listen", "Call", "Draw", "Bring", "Guess", "Remember", "Please", "Repeat",
+              "Read", "Paint", "Add", "Exactly", "Again", "Wait", "Try", "Thanks", "Thank", "Spell", "Grammar",
+              "Page", "Good", "Open", "News", "Chapter", "Letter", "List", "Set", "Match", "Shall", "Pair"}  # fmt: skip
 
 
 def framed(passage: Passage, rng: Rng) -> Passage:
-    """Put a beginning like "We all know that" before a passage; lists, questions and quotations remain as they are."""
+    """Put a beginning like "We all know that" before a passage.
+
+    Lists, commands, letters, questions and quotations remain as they are.
+    """
     first = passage.prompt.split(" ", 1)[0]
-    if not first.isalpha() or "?" in passage.text:
+    if not first.isalpha() or first in NOT_STATED or "?" in passage.text:
         return passage
     before, _, _ = rng.choice(FRAMES).partition("{…}")
     before, small, _ = before.partition("{,…}")

@@ -50,6 +50,10 @@ class Rows:
     the end of the row, in every third drill forwards and backwards in turn. Only the predictable part, everything after
     the first copy, counts in the loss. The former train induction heads; the latter duplicate-token heads, since what
     came before a token is known only where it was there before.
+
+    `noise` is the fraction of the tokens read in passages that are replaced by random ids; what is to be predicted
+    stays as it was. A phrasing that is never read whole twice is harder to learn by heart (word dropout, Bowman et al.
+    2016).
     """
 
     def __init__(
@@ -65,9 +69,10 @@ class Rows:
         seed: int,
         longest: int | None = None,
         fresh: PassageStream | None = None,
+        noise: float = 0.0,
     ) -> None:
         self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
-        self.share, self.context, self.seed, self.fresh = share, context, seed, fresh
+        self.share, self.context, self.seed, self.fresh, self.noise = share, context, seed, fresh, noise
         self.longest = longest or context // 2  # the longest sequence that a drill repeats
         self.paragraphs = np.flatnonzero(books == new_line) + 1
         self.book_rows = (len(books) - context - 1) // context - 1
@@ -122,7 +127,13 @@ class Rows:
         targets = ids[:, 1:].clone()
         for row, (_, length) in zip(targets[len(out) :], drills, strict=True):
             row[:length] = -100
-        return ids[:, :-1], targets
+        read = ids[:, :-1]
+        if self.noise:
+            rng = np.random.default_rng((self.seed, 11, progress.step))
+            noisy = read[len(out) - from_passages : len(out)]
+            struck = torch.from_numpy(rng.random(noisy.shape) < self.noise)
+            noisy[struck] = torch.from_numpy(rng.integers(self.vocab - 1, size=int(struck.sum())))
+        return read, targets
 
 
 Batch = tuple[torch.Tensor, torch.Tensor, Progress]

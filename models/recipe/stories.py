@@ -9,8 +9,9 @@ import words as w
 from templates import Template
 
 Rng = random.Random
-BY_HAND_SHARE = 0.05
+BY_HAND_SHARE = 0.08
 _CALL = re.compile(r"\[([a-z ]+)\]")
+_BREAK = re.compile(r" ?\\n ?")  # a line break, as it is written in the files
 
 
 def read_grammar() -> dict[str, list[str]]:
@@ -44,5 +45,5 @@ def _expand(section: str, rng: Rng) -> str:
 def story(rng: Rng) -> str:
     """Return one story; a slot is filled with the same word throughout."""
     if rng.random() < BY_HAND_SHARE:
-        return rng.choice(BY_HAND).strip()
-    return Template("stories", _expand("story", rng)).fill(rng).text
+        return _BREAK.sub("\n", rng.choice(BY_HAND).strip())
+    return _BREAK.sub("\n", Template("stories", _expand("story", rng)).fill(rng).text)

@@ -96,6 +96,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--other-rate", type=float, default=0.003)
     parser.add_argument("--decay", type=float, default=0.1, help="weight decay of the matrices")
     parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--noise", type=float, default=0.0, help="share of passage tokens that are read as random ones")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads, on a CPU")
     parser.add_argument("--no-compile", action="store_true")
@@ -130,6 +131,7 @@ def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
             vocab=end + 1,
             new_line=tokenizer.encode("\n").ids[0],
             seed=args.seed,
+            noise=args.noise,
         )
     look_bytes = len(tokenizer.decode(look[1:].tolist()).encode())
     shape = Shape(end + 1, args.context, args.width, args.blocks, args.heads)

@@ -194,6 +194,33 @@ class TestTraining:
             assert wanted[length:] == [*row[length + 1 :], row[64 % length]]
             assert max(row) < 899
 
+    def test_noise_changes_what_is_read_in_passages_and_nothing_of_what_is_to_be_predicted(self):
+        from rows import Progress, Rows
+
+        books, passages = np.arange(1_000, dtype=np.uint16), np.full((5, 65), 7, np.uint16)
+
+        def batch(noise: float) -> tuple[np.ndarray, np.ndarray]:
+            rows = Rows(
+                books,
+                passages,
+                share=0.5,
+                drills=2,
+                context=64,
+                vocab=900,
+                new_line=9_999,
+                seed=1,
+                noise=noise,
+            )
+            ids, targets = rows.batch(Progress(), 20)
+            return ids.numpy(), targets.numpy()
+
+        (plain, wanted), (read, asked) = batch(0), batch(0.1)
+        assert (asked == wanted).all()
+        changed = plain != read
+        assert not changed[:8].any() and not changed[18:].any()
+        assert 0.05 < changed[8:18].mean() < 0.15
+        assert read.max() < 1_000 and read[8:18].max() < 899
+
     def test_every_third_drill_goes_back_after_it_went_forth(self):
         from rows import Progress, Rows
 
