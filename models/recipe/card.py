@@ -35,7 +35,7 @@ def report(figures: dict[str, Any]) -> str:
     for skill, score in figures["skills"].items():
         lines.append(
             f"| {skill}, top-1 on {score['items']} items of held-out phrasings | {100 * score['right']:.1f} % "
-            f"| chance {100 * score['chance']:.1f} % |"
+            f"| chance {100 * score['chance']:.1f} %{_unlike(figures['unlike'].get(skill))} |"
         )
     for kind, score in figures["heads"].items():
         block, head, value = heads.best(np.array(score))
@@ -86,6 +86,10 @@ def write(card: Path, figures: str) -> None:
     if not pattern.search(text):
         raise SystemExit(f"{card} has no place for the figures; add the lines {MARKS[0]} and {MARKS[1]}.")
     card.write_text(pattern.sub(lambda _: f"{MARKS[0]}\n{figures}\n{MARKS[1]}", text), encoding="utf-8")
+
+
+def _unlike(score: dict[str, float] | None) -> str:
+    return f"; on phrasings unlike any trained on {100 * score['right']:.1f} %" if score else ""
 
 
 def _one_line(text: str) -> str:

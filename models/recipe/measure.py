@@ -20,7 +20,7 @@ import numpy as np
 import plain
 import tokenizer as bpe
 import words
-from passages import SKILLS, held_out_items
+from passages import SKILLS, UNLIKE, held_out_items
 from safetensors import safe_open
 from templates import Passage
 
@@ -73,9 +73,14 @@ def answered(tokenizer: bpe.Tokenizer, item: Passage, token: int) -> bool:
     return item.is_answered_by(tokenizer.decode([token]), tokenizer.decode([first]))
 
 
-def skill_accuracy(model: forward.Model, tokenizer: bpe.Tokenizer, skill: str, count: int = ITEMS) -> dict[str, float]:
-    """Return the share of held-out items that the likeliest token answers, chance among sensible answers, and items."""
-    items = held_out_items(skill, count)
+def skill_accuracy(
+    model: forward.Model, tokenizer: bpe.Tokenizer, skill: str, count: int = ITEMS, unlike: bool = False
+) -> dict[str, float]:
+    """Return the share of held-out items that the likeliest token answers, chance among sensible answers, and items.
+
+    `unlike` as in `held_out_items`.
+    """
+    items = held_out_items(skill, count, unlike=unlike)
     tops = likeliest(model, [tokenizer.encode(item.prompt).ids for item in items])
     right = [answered(tokenizer, item, top) for top, item in zip(tops, items, strict=True)]
     chance = float(np.mean([1 / item.choices for item in items]))
@@ -181,6 +186,7 @@ def measure(folder: Path, corpus_folder: Path | None = None) -> dict[str, object
         "bits_per_byte": book_bits_per_byte(model, encode(text), len(text.encode())),
         "bigram": bigram_figure(folder, corpus_folder),
         "skills": {skill: skill_accuracy(model, tokenizer, skill) for skill in SKILLS},
+        "unlike": {skill: skill_accuracy(model, tokenizer, skill, unlike=True) for skill in UNLIKE},
         "plain": plain_sentences(model, tokenizer),
         "heads": {kind: score.round(4).tolist() for kind, score in scores.items()},
         "analogies": found_analogies(model, tokenizer),

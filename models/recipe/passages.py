@@ -62,8 +62,9 @@ def framed(passage: Passage, rng: Rng) -> Passage:
     return replace(passage, prompt=templates.Template("frames", before).fill(rng).text + start)
 
 
-def _phrased(skill: str, rng: Rng, held_out: bool) -> Passage:
-    passage = rng.choice([one for one in TEMPLATES[skill] if one.held_out == held_out]).fill(rng)
+def _phrased(skill: str, rng: Rng, held_out: bool, unlike: bool = False) -> Passage:
+    among = [one for one in TEMPLATES[skill] if (one.held_out, one.unlike) == (held_out, unlike)]
+    passage = rng.choice(among).fill(rng)
     return framed(passage, rng) if not held_out and skill in FRAMED and rng.random() < FRAMED_SHARE else passage
 
 
@@ -80,12 +81,14 @@ MAKERS: dict[str, Callable[[Rng, bool], Passage]] = {
 SKILLS = sorted(
     [repeats.SKILL, *(skill for skill, found in TEMPLATES.items() if any("<" in one.text for one in found))]
 )
+# Those that have phrasings unlike any that are trained on.
+UNLIKE = sorted(skill for skill, found in TEMPLATES.items() if any(one.unlike for one in found))
 
 
-def make(skill: str, rng: Rng, held_out: bool = False) -> Passage:
+def make(skill: str, rng: Rng, held_out: bool = False, unlike: bool = False) -> Passage:
     """Draw one passage of a skill, from the training phrasings or the held-out ones, without any plain sentence."""
     while True:
-        passage = MAKERS[skill](rng, held_out)
+        passage = _phrased(skill, rng, True, unlike=True) if unlike else MAKERS[skill](rng, held_out)
         if not plain.contained(passage.text):
             return passage
 
@@ -99,15 +102,16 @@ def training_passages(seed: int | str) -> Iterator[Passage]:
         yield make(rng.choices(skills, shares)[0], rng)
 
 
-def held_out_items(skill: str, count: int = 240, seed: int = 0) -> list[Passage]:
+def held_out_items(skill: str, count: int = 240, seed: int = 0, unlike: bool = False) -> list[Passage]:
     """Return `count` evaluation items of a skill with different prompts, deterministic by seed.
 
-    It returns fewer if the held-out phrasings cannot be filled in that many ways.
+    With `unlike`, of the phrasings written to resemble none that is trained on. It returns fewer if the phrasings
+    cannot be filled in that many ways.
     """
     rng = Rng(f"{skill} {seed}")
     items: dict[str, Passage] = {}
     for _ in range(10 * count):
-        passage = make(skill, rng, held_out=True)
+        passage = make(skill, rng, held_out=True, unlike=unlike)
         items.setdefault(passage.prompt, passage)
         if len(items) == count:
             break

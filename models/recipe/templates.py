@@ -3,7 +3,9 @@
 A line is a phrasing. `{country}` is a slot of words.toml, `{country2}` another row of the same table, `{day+1}` the row
 after `{day}`, `{Animal}` begins with a capital, `{x|y}` is x or y (which may contain slots), `{madeup}` an invented
 word. The text in `<...>` is the answer by which the skill is measured. A line without an answer is for training only.
-Phrasings after the line `## held out` are never trained on; `## choices 2` gives the number of sensible answers if it
+Phrasings after the line `## held out` are never trained on: they were drawn by chance from all that were written. Nor
+are those after `## held out, unlike the others`, which share no more than half of their word pairs with any phrasing
+that is trained on. `## choices 2` gives the number of sensible answers if it
 differs from the number of words that can fill the answer's slot.
 """
 
@@ -20,6 +22,7 @@ from invented import made_up_word
 
 Rng = random.Random
 HELD_OUT = "## held out"
+UNLIKE = "## held out, unlike the others"
 MADE_UP = "madeup"
 _SLOT = re.compile(r"\{([A-Za-z_]+)(\d*)([+-]\d+)?\}")
 _CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
@@ -80,12 +83,16 @@ class Slot:
 
 @dataclass(frozen=True)
 class Template:
-    """One phrasing of a skill; `choices` as in `Passage`, or 0 to count the words of the answer's slot."""
+    """One phrasing of a skill; `choices` as in `Passage`, or 0 to count the words of the answer's slot.
+
+    `unlike` marks a held-out phrasing that was written to resemble none that is trained on.
+    """
 
     skill: str
     text: str
     held_out: bool = False
     stated_choices: int = 0
+    unlike: bool = False
 
     @cached_property
     def slots(self) -> list[Slot]:
@@ -163,10 +170,11 @@ def read(folder: Path = w.DATA / "phrasings") -> dict[str, list[Template]]:
     for path in sorted(folder.glob("*.txt")):
         text = path.read_text(encoding="utf-8")
         stated = _CHOICES.search(text)
+        text, _, unlike = text.partition(UNLIKE + "\n")
         training, _, held_out = text.partition(HELD_OUT + "\n")
         skills[path.stem] = [
-            Template(path.stem, line.strip(), apart, int(stated[1]) if stated else 0)
-            for apart, lines in ((False, training), (True, held_out))
+            Template(path.stem, line.strip(), lines is not training, int(stated[1]) if stated else 0, lines is unlike)
+            for lines in (training, held_out, unlike)
             for line in lines.splitlines()
             if line.strip() and not line.startswith("#")
         ]
