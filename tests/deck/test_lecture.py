@@ -25,6 +25,7 @@ from tests.deck.conftest import Blank
 from tests.scenes import BUNDLED, scene_of
 
 BLUE = "A fluffy blue creature lived in the forest. One day the fluffy blue"
+LIST = "one red bird, two green frogs, three white cats, one red bird, two green frogs, three"
 LONG = "Once upon a time there was a little girl who had a golden bird. " * 12 + "She looked for the golden"
 TEXTS = (BLUE, LONG, "Hi", "a a a a a a", "Grüße aus 東京, said «Zoë» —")
 
@@ -85,12 +86,14 @@ def test_titles_say_what_the_pass_holds(blue):
     assert slides["embed"].title == "{}, {} and {} are closest to '·blue'".format(*map(tokenizer.quoted, near))
 
 
-def test_the_title_about_a_missing_head_is_what_the_pass_without_it_gives(blue, bundled):
-    scene, slides = blue
-    layer, head, after = re.match(r"Without L(\d)H(\d), .* to ([\d.]+) %", slides["without"].title).groups()
+@pytest.mark.parametrize("text", [BLUE, LIST])  # a head that others stand in for, and one that is missed a little
+def test_the_title_about_a_missing_head_is_what_the_pass_without_it_gives(bundled, text):
+    scene = scene_of(bundled, text)
+    (title,) = (slide.title for slide in Lecture(scene, bundled).slides() if slide.key == "without")
+    layer, head, after = re.fullmatch(r"Without L(\d)H(\d), .* to (>?[\d.]+ %)", title).groups()
     trace = bundled.engine.trace(scene.trace.ids, edits=[_muted(bundled, scene, int(layer), int(head))])
     top = int(np.argmax(scene.trace.logits(-1)))
-    assert float(after) == pytest.approx(100 * softmax(trace.logits(-1))[top], abs=0.006)
+    assert after == in_percent(softmax(trace.logits(-1))[top])
 
 
 def _muted(model, scene, layer, head):

@@ -57,6 +57,12 @@ class Page(HTMLParser):
             self.texts.setdefault(self.inside[-1], []).append(data)
 
 
+def looking(text):
+    """The block and the head that the page names as looking at what came after the word before."""
+    found = re.search(r"L(\d+)H(\d+) looks at what came after", text)
+    return int(found[1]), int(found[2])
+
+
 def data_of(text):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
 
@@ -121,7 +127,8 @@ def test_pictures_have_words_and_tables_for_those_who_do_not_see_them(made):
     found = Page(text)
     pictures = [a for tag, a in found.tags if tag == "svg"]
     assert pictures and all(a["role"] == "img" and len(a["aria-label"]) > 5 for a in pictures)
-    share = float(scene.trace["blocks.6.attn.pattern"][2, -1, 3])
+    layer, head = looking(text)
+    share = float(scene.trace[f"blocks.{layer}.attn.pattern"][head, -1, 3])
     assert f"{share:.4f}" in found.texts["td"]
     assert all("for" in a for tag, a in found.tags if tag == "label" and "class" in a)
 
@@ -130,7 +137,8 @@ def test_opened_numbers_show_their_arithmetic(made):
     scene, text, _, _ = made
     opened = re.findall(r'<details id="o[\d-]+" data-cell="([^"]+)">(.*?)</details>', text, re.DOTALL)
     cells = dict(opened)
-    assert f"blocks.6.attn.pattern[2, {len(scene.trace) - 1}, 3]" in cells
+    layer, head = looking(text)
+    assert f"blocks.{layer}.attn.pattern[{head}, {len(scene.trace) - 1}, 3]" in cells
     assert any(name.startswith("logits[") and "formula" in html for name, html in opened)
 
 
