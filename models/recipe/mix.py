@@ -60,7 +60,9 @@ def mixed(
         SystemExit: the two do not have the same tensors, or a head is named that they do not have.
     """
     if {name: t.shape for name, t in before.items()} != {name: t.shape for name, t in after.items()}:
-        raise SystemExit("The two models have other tensors or shapes; mix a model with one that began with its weights.")
+        raise SystemExit(
+            "The two models have other tensors or shapes; mix a model with one that began with its weights."
+        )
     shares = {name: torch.full_like(t, share, dtype=torch.float32) for name, t in after.items()}
     for (block, head), own in (heads or {}).items():
         for name, thirds in (("c_attn.weight", 3), ("c_attn.bias", 3), ("c_proj.weight", 1)):

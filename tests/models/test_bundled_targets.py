@@ -1,10 +1,12 @@
 """Targets of the bundled model: those that it has reached must not be lost, and those that it misses are listed.
 
 `SHOULD` are the aims of the model; `SHORT` names those that the committed weights miss, with the floor that they hold.
-An aim that is met must be removed from it. New weights should shorten it; the second edition lengthened it by the
-continuations, of which one loops, as its card says. The figures are those of the card; `test_bundled_model.py` tests
-that the weights give them.
+An aim that is met must be removed from it, and new weights should shorten it. What remains are the skills: phrasings
+that are nowhere in training are answered in four cases of seven, and in two of three where they were written to be
+unlike any. The figures are those of the card; `test_bundled_model.py` tests that the weights give them.
 """
+
+from statistics import mean
 
 import pytest
 
@@ -15,7 +17,9 @@ def measured(figures):
     return {
         "bits per byte, negative": -figures["bits_per_byte"],
         "weakest skill": min(found["right"] for found in figures["skills"].values()),
-        "mean of skills": sum(found["right"] for found in figures["skills"].values()) / len(figures["skills"]),
+        "mean of skills": mean(found["right"] for found in figures["skills"].values()),
+        "weakest skill, unlike": min(found["right"] for found in figures["unlike"].values()),
+        "mean of skills, unlike": mean(found["right"] for found in figures["unlike"].values()),
         "plain sentences": sum(one["right"] for one in figures["plain"]) / len(figures["plain"]),
         "induction head": strongest["induction"],
         "previous-token head": strongest["previous-token"],
@@ -31,6 +35,8 @@ SHOULD = {
     "bits per byte, negative": -1.36,
     "weakest skill": 0.95,
     "mean of skills": 0.95,
+    "weakest skill, unlike": 0.95,
+    "mean of skills, unlike": 0.95,
     "plain sentences": 0.85,
     "induction head": 0.9,
     "previous-token head": 0.8,
@@ -41,9 +47,10 @@ SHOULD = {
     "continuations without a loop": 5,
 }
 SHORT = {
-    "weakest skill": 0.14,
-    "mean of skills": 0.78,
-    "continuations without a loop": 4,
+    "weakest skill": 0.08,
+    "mean of skills": 0.57,
+    "weakest skill, unlike": 0.17,
+    "mean of skills, unlike": 0.66,
 }
 
 

@@ -3,7 +3,7 @@
 import random
 import re
 from collections import defaultdict
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import corpus
@@ -29,6 +29,17 @@ def held_out() -> dict[str, list[passages.Passage]]:
     return {skill: passages.held_out_items(skill) for skill in passages.SKILLS}
 
 
+@pytest.fixture(scope="module")
+def unlike() -> dict[str, list[passages.Passage]]:
+    return {skill: passages.held_out_items(skill, unlike=True) for skill in passages.UNLIKE}
+
+
+def word_pairs(template: templates.Template) -> set[tuple[str, str]]:
+    """The pairs of neighbouring words of a phrasing, a slot being one word."""
+    found = re.findall(r"{[^{}]*}|[A-Za-z']+", re.sub(r"[<>]", "", template.text).lower())
+    return set(pairwise(found))
+
+
 def answered(passage: passages.Passage) -> str:
     """The sentence that contains the answer, from the end of the sentence before it to its own end."""
     begun = re.split(r'[.!?]"?\s+', passage.prompt)[-1]
@@ -44,11 +55,22 @@ def test_there_are_more_than_300_phrasings_to_train_on_and_some_kept_apart_for_e
     assert len(repeats.FRAMES_HELD_OUT) >= 2
 
 
-def test_what_is_asked_of_a_held_out_item_is_nowhere_in_training(training, held_out):
+def test_what_is_asked_of_a_held_out_item_is_nowhere_in_training(training, held_out, unlike):
     trained = "\n".join(passage.text for passage in training)
-    for skill, items in held_out.items():
+    for skill, items in (*held_out.items(), *unlike.items()):
         asked = {item.prompt + item.answer for item in items}
         assert not [text for text in asked if text in trained], skill
+
+
+def test_a_phrasing_that_is_unlike_the_others_shares_no_more_than_half_of_its_word_pairs_with_any_trained_on():
+    assert set(passages.UNLIKE) == set(passages.SKILLS) - {repeats.SKILL}
+    for skill in passages.UNLIKE:
+        trained = [word_pairs(one) for one in passages.TEMPLATES[skill] if not one.held_out]
+        apart = [one for one in passages.TEMPLATES[skill] if one.unlike]
+        assert len(apart) >= 10 and all(one.held_out for one in apart), skill
+        for one in apart:
+            pairs = word_pairs(one)
+            assert max(len(pairs & other) for other in trained) <= len(pairs) / 2, one.text
 
 
 def test_no_phrasing_is_trained_on_and_kept_apart_at_once():
@@ -63,9 +85,11 @@ def test_no_training_passage_is_ever_held_out_whatever_the_seed():
     assert not any(passage.held_out for passage in islice(passages.training_passages(seed=12345), 5_000))
 
 
-def test_no_passage_contains_a_plain_sentence(training, held_out):
+def test_no_passage_contains_a_plain_sentence(training, held_out, unlike):
     sentences = [(s, re.compile(rf"\b{re.escape(s.prompt)}\b", re.IGNORECASE)) for s in plain.SENTENCES]
-    everything = "\n".join([p.text for p in training] + [i.text for items in held_out.values() for i in items])
+    everything = "\n".join(
+        [p.text for p in training] + [i.text for apart in (held_out, unlike) for items in apart.values() for i in items]
+    )
     assert [s.prompt for s, pattern in sentences if pattern.search(everything)] == []
 
 
@@ -92,22 +116,25 @@ def test_a_plain_sentence_is_found_in_any_case_and_only_as_whole_words():
     assert plain.contained("A lemonade is sweet") == ""
 
 
-def test_every_skill_has_items_with_different_prompts(held_out):
-    for skill, items in held_out.items():
+def test_every_skill_has_items_with_different_prompts(held_out, unlike):
+    for skill, items in (*held_out.items(), *unlike.items()):
         assert len({item.prompt for item in items}) == len(items) >= 100, skill
 
 
 def test_a_held_out_prompt_never_has_two_answers():
-    for skill in passages.SKILLS:
+    for skill, unlike in (
+        *((skill, False) for skill in passages.SKILLS),
+        *((skill, True) for skill in passages.UNLIKE),
+    ):
         rng, answers = random.Random(skill), defaultdict(set)
         for _ in range(1_000):
-            passage = passages.make(skill, rng, held_out=True)
+            passage = passages.make(skill, rng, held_out=True, unlike=unlike)
             answers[passage.prompt].add(passage.answer)
         assert {prompt for prompt, found in answers.items() if len(found) > 1} == set(), skill
 
 
-def test_the_answer_of_an_item_stands_in_its_sentence(held_out):
-    for items in held_out.values():
+def test_the_answer_of_an_item_stands_in_its_sentence(held_out, unlike):
+    for items in (*held_out.values(), *unlike.values()):
         for item in items[:20]:
             assert item.answer.strip()
             assert item.answer in answered(item)
@@ -170,7 +197,7 @@ def test_a_phrasing_that_is_wrong_is_named(text):
 
 def test_stories_are_many_and_keep_their_hero():
     told = {stories.story(random.Random(seed)) for seed in range(1_000)}
-    assert len(told) > 950
+    assert len(told) > 1_000 * (1 - stories.BY_HAND_SHARE)  # those by hand come again
     assert len(stories.BY_HAND) >= 30
     assert not any(re.search(r"[\[\]{}<>|]", story) for story in told)
 
@@ -183,7 +210,7 @@ def test_the_same_seed_gives_the_same_passages():
 def test_a_beginning_is_put_before_plain_statements_alone_and_takes_their_capital_where_they_have_it_from_their_place():
     def begun(prompt: str, rest: str = ".") -> set[str]:
         passage = passages.Passage("days", prompt, " Tuesday", rest, 7)
-        return {passages.framed(passage, random.Random(seed)).text for seed in range(200)}
+        return {passages.framed(passage, random.Random(seed)).text for seed in range(1_000)}
 
     assert "We all know that after Monday comes Tuesday." in begun("After Monday comes")
     assert "You see, Monday comes before Tuesday." in begun("Monday comes before")

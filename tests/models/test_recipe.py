@@ -14,6 +14,7 @@ import measure
 import numpy as np
 import pytest
 import tokenizer as bpe
+from safetensors import safe_open
 
 RECIPE = Path(bpe.__file__).parent
 
@@ -427,3 +428,59 @@ class TestTraining:
         for change, words in (({"width": 64}, "--width"), ({"blocks": 1}, "only grows")):
             with pytest.raises(SystemExit, match=words):
                 grown(tmp_path / "model", tmp_path / "t", replace(model.shape, **change))
+
+    def test_an_average_takes_the_share_of_the_second_model_and_one_head_its_own(self, torch):
+        from mix import mixed
+
+        # Width 4 in two heads 2 wide; all that is before is 0 and all after is 1, so the average is the share itself.
+        shapes = {"h.1.attn.c_attn.weight": (4, 12), "h.1.attn.c_attn.bias": (12,), "h.1.attn.c_proj.weight": (4, 4),
+                  "h.1.attn.c_proj.bias": (4,), "h.0.attn.c_attn.weight": (4, 12), "h.11.attn.c_proj.weight": (4, 4),
+                  "wte.weight": (5, 4)}  # fmt: skip
+        before = {f"transformer.{name}": torch.zeros(shape, dtype=torch.float16) for name, shape in shapes.items()}
+        after = {name: torch.ones_like(t) for name, t in before.items()}
+        found = mixed(before, after, 0.75, 2, {(1, 1): 0.25})
+        # Query, key and value have 4 columns each, of which the last two are head 1's; so are the last two rows below.
+        columns = [0.75, 0.75, 0.25, 0.25] * 3
+        assert found.pop("transformer.h.1.attn.c_attn.weight").tolist() == [columns] * 4
+        assert found.pop("transformer.h.1.attn.c_attn.bias").tolist() == columns
+        assert found.pop("transformer.h.1.attn.c_proj.weight").tolist() == [[0.75] * 4] * 2 + [[0.25] * 4] * 2
+        assert len(found) == 4 and all((t == 0.75).all() and t.dtype == torch.float16 for t in found.values())
+
+    def test_an_average_keeps_what_both_agree_on_and_weighs_what_they_do_not(self, torch):
+        from mix import mixed
+
+        before, after = {"wte.weight": torch.tensor([1.0, 2.0, -4.0])}, {"wte.weight": torch.tensor([1.0, 4.0, 0.0])}
+        assert mixed(before, after, 0.25)["wte.weight"].tolist() == [1.0, 2.5, -3.0]
+
+    def test_models_of_other_shapes_and_heads_that_are_not_there_are_refused(self, torch):
+        from mix import mixed
+
+        one = {"h.0.attn.c_attn.weight": torch.zeros(4, 12)}
+        for other in ({"h.0.attn.c_attn.weight": torch.zeros(4, 9)}, {"h.1.attn.c_attn.weight": torch.zeros(4, 12)}):
+            with pytest.raises(SystemExit, match="other tensors or shapes"):
+                mixed(one, other, 0.5)
+        for head in ((0, 2), (1, 0)):
+            with pytest.raises(SystemExit, match=f"no head L{head[0]}H{head[1]}"):
+                mixed(one, one, 0.5, 2, {head: 0.1})
+
+    def test_the_average_says_how_long_both_were_trained(self, torch, tmp_path: Path):
+        from safetensors.torch import load_file, save_file
+
+        for folder, value, steps, tokens, minutes in (
+            ("a", 0.0, "1,200", "835.6", "8"),
+            ("b", 1.0, "34", "1,451.0", "5"),
+        ):
+            (tmp_path / folder).mkdir()
+            note = {"parameters": "4", "steps": steps, "tokens": f"{tokens} million", "minutes": minutes}
+            save_file({"wte.weight": torch.full((2, 2), value)}, tmp_path / folder / "model.safetensors", note)
+            (tmp_path / folder / "config.json").write_text('{"n_embd": 2, "n_head": 1}')
+            bpe.save(tmp_path / folder, {"a": 0}, [])
+        command = [sys.executable, RECIPE / "mix.py", *(tmp_path / name for name in ("a", "b", "out"))]
+        refused = subprocess.run([*command, "--head", "7=0.2"], check=False, capture_output=True, text=True)
+        assert "'7=0.2' is not BLOCK.HEAD=SHARE" in refused.stderr and not (tmp_path / "out").exists()
+        subprocess.run([*command, "--share", "0.5"], check=True, capture_output=True)
+        assert (load_file(tmp_path / "out" / "model.safetensors")["wte.weight"] == 0.5).all()
+        with safe_open(tmp_path / "out" / "model.safetensors", "np") as file:
+            assert file.metadata() == {"format": "pt", "parameters": "4", "steps": "1,234", "tokens": "2,286.6 million",
+                                       "minutes": "13"}  # fmt: skip
+        assert (tmp_path / "out" / "vocab.json").is_file() and (tmp_path / "out" / "merges.txt").is_file()
