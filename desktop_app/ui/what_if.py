@@ -79,6 +79,7 @@ class WhatIf(QObject):
         frame.map.menu_asked.connect(self._menu_of_step)
         self._taken: Cell | None = None
         self._before_hold: str | None = None
+        self._refused_last = False
         self.menu_shown: QMenu | None = None
         self.submenus: list[QMenu] = []
 
@@ -112,7 +113,7 @@ class WhatIf(QObject):
         try:
             return targets_at(scene, cell, workspace_of(scene, cell))
         except LogitscopeError as reason:  # a view whose numbers are not computed yet
-            self.said.emit(str(reason))
+            self._refuse(str(reason))
             return ()
 
     def _here(self) -> tuple[Target, ...]:
@@ -127,7 +128,7 @@ class WhatIf(QObject):
         """Apply the default edit to the target: a single attention weight is set to 0, anything else is ablated."""
         found = self._here()
         if not found:
-            self.said.emit(
+            self._refuse(
                 "Point at a head, a neuron, a row or an attention weight first; nothing shown here can be edited."
             )
             return
@@ -136,7 +137,7 @@ class WhatIf(QObject):
             name = "cut" if name != "other" else name
         action = _ACTIONS[name]
         if action.other and not self._controller.state.other:
-            self.said.emit("There is no other prompt to take it from; write one first.")
+            self._refuse("There is no other prompt to take it from; write one first.")
             return
         self._make(target, action)
 
@@ -163,7 +164,7 @@ class WhatIf(QObject):
         if scene is None:
             return
         if action.other and scene.other is None:
-            self.said.emit("There is no other prompt to take it from; write one first.")
+            self._refuse("There is no other prompt to take it from; write one first.")
             return
         layer, head = str(scene.layer), str(scene.head)
         shown = {STEER: (f"blocks.{layer}.resid_pre",), EDGE: (layer, head), READ_ACROSS: (layer,)}[action]
@@ -173,12 +174,23 @@ class WhatIf(QObject):
     def _say(self, reason: str) -> None:
         """Show the reason why an edit was refused, unless it is empty; dialogs show their own."""
         if reason:
-            self.said.emit(reason)
+            self._refuse(reason)
+
+    def _refuse(self, words: str) -> None:
+        """Say why nothing is edited; the sentence goes with the next edit or menu, which show that it is outdated."""
+        self._refused_last = True
+        self.said.emit(words)
+
+    def _relieve(self) -> None:
+        if self._refused_last:
+            self._refused_last = False
+            self.said.emit("")
 
     def _add(self, *texts: str) -> str:
         """Add edits, if all of them can be parsed and name something that this pass has; else say why not."""
         reason = self._refused(*texts)
         if not reason:
+            self._relieve()
             self._controller.follow(Edit(texts))
         return reason
 
@@ -252,8 +264,9 @@ class WhatIf(QObject):
 
     def _offer(self, targets: tuple[Target, ...], point: QPoint) -> None:
         if not targets:
-            self.said.emit("Nothing shown here can be edited; heads, neurons, rows and attention weights can.")
+            self._refuse("Nothing shown here can be edited; heads, neurons, rows and attention weights can.")
             return
+        self._relieve()
         if self.menu_shown is not None:
             self.menu_shown.deleteLater()
         self.menu_shown = menu = QMenu(self._frame)

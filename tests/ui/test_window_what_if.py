@@ -86,6 +86,23 @@ def test_a_right_click_mutes_a_head_and_every_view_shows_what_follows(desk):
     assert np.array_equal(desk.scene.trace.logits(-1), before)
 
 
+def test_a_sentence_that_nothing_can_be_edited_goes_when_something_can(desk):
+    desk.go("tokens")
+    desk.window.acts.what_if.menu(None, QPoint(5, 5))
+    assert "Nothing shown here can be edited" in desk.notice()
+    desk.go(PATTERN)
+    right_click(desk, PATTERN, 6, 2)
+    assert desk.notice() == ""
+    choose(desk, "Head 0 of block 1", "Mute: 0")
+    desk.go("tokens")
+    desk.window.do("edit_zero")
+    assert "nothing shown here can be edited" in desk.notice()
+    desk.go("blocks.0.mlp.post")
+    desk.window.do("edit_zero")
+    assert desk.notice() == ""
+    assert edits(desk)[-1] == "blocks.0.mlp.post=0"
+
+
 def test_a_key_cuts_the_look_under_the_cell_cursor(desk):
     desk.go(PATTERN)
     canvas = desk.window.canvas
