@@ -1,8 +1,8 @@
 """The superposition workspace: angles between directions, how many fit, a neuron's tokens, and interference.
 
 Its cells are `superposition.pair[one, other]`, the cosine of two tokens' rows,
-`superposition.up[layer, neuron, token]`, how much a token by itself excites a neuron, and `superposition.out`, what the
-neuron adds to the token's logit.
+`superposition.up[layer, neuron, token]`, how much a token by itself excites a neuron, `superposition.out`, what the
+neuron adds to the token's logit, and `superposition.packed[limit]`, how many of the directions are nearly orthogonal.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from desktop_app.core.analysis.directions import WITHOUT
 from desktop_app.core.analysis.folding import along_unembedding
 from desktop_app.core.analysis.superposition import WITHIN, Angles, NeuronTokens
 from desktop_app.core.editing import Target
+from desktop_app.core.intents import Open
 from desktop_app.core.levels import diverging, fraction_text, number, short
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
@@ -42,6 +43,7 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 _PAIR, _UP, _OUT = "superposition.pair", "superposition.up", "superposition.out"
+_PACKED = "superposition.packed"
 _FEATURES, _SHOWN = 12, 6
 
 
@@ -113,8 +115,11 @@ def _fit(scene: Scene, found: Angles) -> TextPanel:
             Phrase("within {1}", f"{within:g}"),
             Phrase("{1} of {2}", Count(own), Count(found.count)),
             Phrase("random {1}; in theory {2} or more", Count(random), _many(bound)),
+            pick=Open(Cell(_PACKED, (n,))),
         )
-        for within, own, random, bound in zip(WITHIN, found.packed, found.packed_random, found.bound, strict=True)
+        for n, (within, own, random, bound) in enumerate(
+            zip(WITHIN, found.packed, found.packed_random, found.bound, strict=True)
+        )
     )
     neurons = scene.state.view.superposition == "neurons"
     every = scene.config.d_mlp if neurons else scene.config.vocab_size
@@ -201,12 +206,40 @@ def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
             one = along_unembedding(checkpoint, own)
             other = checkpoint.weights["unembed.W_U"][token].astype(np.float64)
     else:
-        raise ModelError(f"There is no {cell.name}{list(index)}; superposition has pair, up and out.")
+        raise ModelError(f"There is no {cell.name}{list(index)}; superposition has pair, up, out and packed.")
     return float(one @ other), one, other
+
+
+def _limit(scene: Scene, cell: Cell) -> tuple[Angles, int]:
+    """The measured angles, and the index in WITHIN of a count's limit. Raises ModelError if there is none."""
+    found: Angles | None = scene.made(wants(scene)[0])
+    if found is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when superposition is shown.")
+    if len(cell.index) != 1 or not 0 <= cell.index[0] < len(WITHIN):
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}; the limits are 0 to {len(WITHIN) - 1}.")
+    return found, cell.index[0]
+
+
+def _packed(scene: Scene, cell: Cell) -> View:
+    """The view of an opened count: how it is measured, that of random directions, and the bound."""
+    (found, n), width = _limit(scene, cell), scene.config.n_embd
+    readout = describe(scene, cell)
+    lines = (
+        formula_line(Phrase("keep v if |cos(v, k)| ≤ ε for every k kept before"), Phrase("in the order of the table")),
+        Line(Phrase("this model"), Count(found.packed[n]), Phrase("of {1} directions", Count(found.count))),
+        Line(Phrase("random"), Count(found.packed_random[n]), Phrase("of as many random ones")),
+        formula_line("N = exp(d ε² / 4)", Phrase("at least so many fit into d dimensions, in theory")),
+        Line(Phrase("with numbers"), f"exp({width} · {WITHIN[n]:g}² / 4)", f"= {number(float(found.bound[n]))}"),
+    )
+    return View(Phrase("{1} = {2}", readout.name, readout.value), readout.place, column(TextPanel(lines=lines)))
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
     """The readout of a number."""
+    if cell.name == _PACKED:
+        found, n = _limit(scene, cell)
+        within = Phrase("within {1}", f"{WITHIN[n]:g}")
+        return Readout(Count(found.packed[n]), Phrase("nearly orthogonal directions"), within)
     value, _, _ = _vectors(scene, cell)
     quoted = scene.tokenizer.quoted
     if cell.name == _PAIR:
@@ -221,6 +254,8 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     """What can be edited for a cell: its neuron."""
+    if cell.name == _PACKED:
+        return ()
     _vectors(scene, cell)
     return (
         () if cell.name == _PAIR else of_tensor(scene, Cell(f"blocks.{cell.index[0]}.mlp.post", (0, cell.index[1])))[:1]
@@ -228,7 +263,9 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """The view of an opened number: the two vectors whose dot product it is."""
+    """The view of an opened number: the two vectors whose dot product it is, or how it is counted."""
+    if cell.name == _PACKED:
+        return _packed(scene, cell)
     value, one, other = _vectors(scene, cell)
     readout = describe(scene, cell)
     formula = {
