@@ -204,6 +204,7 @@ class MapPanel(Panel):
     x_label: str = ""
     picks: Choosing | None = Select  # the intent of a click on a row; None if rows cannot be chosen
     texts: tuple[tuple[str, ...], ...] = ()  # text drawn over the cells, [row][column], where it fits
+    words: bool = False  # whether `texts` are words, which may be shortened; a number that does not fit is left out
     column_labels: tuple[str, ...] = ()
     selected_column: int | None = None
     column_picks: Choosing | None = None  # the intent of a click on a column label

@@ -222,17 +222,20 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page, shades: 
             page.words(rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, text, size=size, on=ground, align="center")
 
 
-def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """Write words over the cells, each shortened to its cell's width.
+def cell_words(
+    texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels, rect: Rect, page: Page, *, words: bool
+) -> None:
+    """Write texts over the cells: words shortened to the width of their cells, numbers only where they fit whole.
 
-    None are written if cells are too small for three letters, or too small for five and for most of the words.
+    A shortened number could be taken for another number. None are written if cells are too small for three letters, or
+    too small for five and for most of the texts.
     """
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     size = min(12.0, 0.72 * h / page.scale)
     if size < max(8, page.least) or w < page.u(26):
         return
-    smallest = max(8.0, page.least, _SMALLEST * size)
+    smallest = max(8.0, page.least, _SMALLEST * size if words else 0)
     if w - page.u(4) < _LEAST_LETTERS * page.width("n", size=size, mono=True):
         whole = (w - page.u(4)) / page.width("n", size=smallest, mono=True)
         lengths = [len(text) for line in texts for text in line]
@@ -246,7 +249,10 @@ def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels
             x, y, room = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, w - page.u(4)
             # A text that is slightly too long is made smaller before it is shortened.
             own = size * min(1.0, room / max(page.width(text, size=size, mono=True), 1e-6))
-            own = own if own >= smallest else size
+            if own < smallest:
+                if not words:
+                    continue
+                own = size
             page.words(x, y, text, size=own, on=ground, mono=True, align="center", room=room + 0.01)
 
 

@@ -61,7 +61,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     said = heat(shades, panel.levels, box, page)
     marked = beyond_marks(shades, panel.levels, box, page)
     if panel.texts:
-        cell_words(panel.texts, shades, panel.levels, box, page)
+        cell_words(panel.texts, shades, panel.levels, box, page, words=panel.words)
     else:
         cell_numbers(panel.values, panel.levels, box, page, shades)
     row_labels(

@@ -13,9 +13,10 @@ from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import lens
+from desktop_app.core.want import Made
 from desktop_app.figures import fonts
 from desktop_app.figures.layout import place_view
-from desktop_app.figures.marks import Heat, Page
+from desktop_app.figures.marks import Heat, Page, Words
 from desktop_app.figures.theme import LIGHT
 from desktop_app.gpt2.errors import ModelError
 from tests.scenes import open_tiny, panels, scene_of
@@ -233,6 +234,22 @@ def test_as_many_columns_have_words_as_leave_them_whole(model, place, letters, c
     label = replace(own, tokenizer=_Labels(own.tokenizer, "x" * letters))
     close = next(panel for panel in panels(build_view(label, place).content) if isinstance(panel, MapPanel))
     assert len(close.texts[0]) == columns and close.column_labels[-1] == own.labels[-1]
+
+
+@pytest.mark.parametrize(("shows", "size"), [("probability", 1e-20), ("rank", 99999), ("entropy", 3.0), ("kl", 1e-5)])
+def test_as_many_columns_have_numbers_as_leave_them_whole(model, place, shows, size):
+    own = completed(scene_of(model, "a" * 20, view=ViewOptions(lens=shows)), lens.wants, model)
+    made = own.made(lens.want(own))
+    name = {"probability": "target_probability", "rank": "target_rank"}.get(shows, shows)
+    made = replace(made, **{name: np.full_like(getattr(made, name), size)})
+    own = own.with_made({lens.want(own): Made(made)})
+    page = Page(LIGHT, fonts.width)
+    place_view(build_view(own, place), 680, 480, page)
+    close = next(panel for panel in panels(build_view(own, place).content) if isinstance(panel, MapPanel))
+    written = [m.text for m in page.marks if isinstance(m, Words)]
+    texts = [text for line in close.texts for text in line]
+    assert len(close.texts[0]) >= 12 and written.count(texts[0]) >= len(texts)
+    assert not [text for text in written if text.endswith("…")]
 
 
 class _Labels:

@@ -416,3 +416,13 @@ def test_a_number_in_a_cell_is_made_smaller_rather_than_cut(columns):
     page = painted(panel, 640)
     shown = [mark.text for mark in page.marks if isinstance(mark, Words) and mark.text in texts]
     assert len(shown) == 6 * columns and faults(page.marks, 640, 400) == []
+
+
+@pytest.mark.parametrize("width", [400, 480, 560, 640])
+def test_a_number_that_does_not_fit_its_cell_is_left_out_and_never_cut(width):
+    texts = (("2.2·10⁻¹³", "22,945", "0.12", "−1,250") * 4)[:14]
+    panel = MapPanel(values=np.zeros((6, 14)), row_labels=("block 0",) * 6, texts=(texts,) * 6, picks=None)
+    shown = [mark.text for mark in painted(panel, width).marks if isinstance(mark, Words)]
+    assert not [text for text in shown if "…" in text]
+    cut = painted(replace(panel, words=True), width).marks
+    assert width != 560 or [mark for mark in cut if isinstance(mark, Words) and "…" in mark.text], "words are cut"

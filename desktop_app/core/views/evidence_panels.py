@@ -87,6 +87,7 @@ def table(scene: Scene, evidence: Evidence) -> MapPanel | TextPanel:
         levels=Levels(min(0.0, float(np.nanmin(values))), most, diverging=False, rule=Phrase("this view")),
         row_labels=tuple(_label(p) for p in passages.found),
         texts=texts,
+        words=True,
         source=Source("evidence.passage", ("row", "col")),
         selected_column=BEFORE,
         picks=None,

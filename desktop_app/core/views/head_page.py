@@ -150,7 +150,7 @@ def _arcs(scene: Scene) -> ArcsPanel:
     titles = _titles(scene, "What {1} looks at")
     return ArcsPanel(
         title=titles[scene.token],
-        note=Phrase("point at a token to see its own"),
+        hint=Phrase("point at a token to see its own"),
         pieces=scene.labels,
         values=values,
         source=Source(tensor, (scene.head, "row", "col")),
@@ -168,7 +168,7 @@ def _looks_at(scene: Scene) -> ShadedPanel:
     titles = _titles(scene, "What {1} looks at")
     return ShadedPanel(
         title=titles[scene.token],
-        note=Phrase("point at a token to see its own"),
+        hint=Phrase("point at a token to see its own"),
         pieces=scene.labels,
         values=values[scene.token],
         levels=weight_levels(scene, values),

@@ -41,8 +41,8 @@ _CURVES = 6  # the maximum number of tokens followed
 # Texts of up to _WHOLE tokens are shown completely. Of a longer one, _CLOSE tokens are shown, _AHEAD of them after the
 # selected token.
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2
-# the fewest columns of words; the most letters of a word, and of a row, without truncation
-_FEWEST, _LONGEST, _LETTERS = 6, 10, 84
+# the fewest columns with texts; the most letters of a word, and of a row of words and of one of numbers, in full
+_FEWEST, _LONGEST, _LETTERS, _LETTERS_OF_NUMBERS = 6, 10, 84, 120
 _LIKELIEST = 3  # the number of tokens followed if none is pinned
 _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
 _QUICK = 4e9  # multiplications and additions up to which the lens is computed at once, with the pass
@@ -144,29 +144,45 @@ def _panels(scene: Scene) -> Box:
     start, end = _close(scene, lens)
     if end - start == len(scene.trace):
         return column(_grid(scene, lens, start, end), _curves(scene, lens), weights=(3.0, 1.0))
-    # For a long text, words are shown only around the selected token; below, the whole text is shown by colour alone.
+    # Where not all fit, words and numbers are shown only around the selected token; below, the whole text is shown by
+    # colour alone.
     close, whole = _grid(scene, lens, start, end), _grid(scene, lens, 0, len(scene.trace))
     whole = replace(whole, title=Phrase("The whole text"), note="", texts=())
     return column(close, _curves(scene, lens), whole, weights=(3.0, 1.0, 1.0))
 
 
 def _close(scene: Scene, lens: Lens) -> tuple[int, int]:
-    """The range of positions whose cells contain words: all, or as many around the selected token as fit."""
-    length = len(scene.trace)
+    """The range of positions whose cells contain texts: all, or as many around the selected token as fit."""
+    length, of_words = len(scene.trace), scene.state.view.lens == "token"
+    most = length if length <= _WHOLE else _CLOSE
 
     def about(count: int) -> tuple[int, int]:
         end = min(length, max(count, scene.token + 1 + _AHEAD))
         return end - count, end
 
-    if scene.state.view.lens != "token":
-        return about(length if length <= _WHOLE else _CLOSE)
-    labels = {int(i): len(scene.tokenizer.label(int(i))) for i in np.unique(lens.top_id)}
-    for count in range(length if length <= _WHOLE else _CLOSE, _FEWEST, -1):
+    first, _ = about(most)  # holds the narrower ones
+    letters = np.array([[len(text) for text in row] for row in _texts(scene, lens, *about(most))]).max(axis=0)
+    for count in range(most, _FEWEST, -1):
         start, end = about(count)
-        longest = max(labels[int(i)] for i in np.unique(lens.top_id[:, start:end]))
-        if count * (min(longest, _LONGEST) + 1) <= _LETTERS:
+        longest = letters[start - first : end - first].max()
+        if of_words and count * (min(longest, _LONGEST) + 1) <= _LETTERS:
+            return start, end
+        if not of_words and count * (longest + 1) <= _LETTERS_OF_NUMBERS:
             return start, end
     return about(min(length, _FEWEST))
+
+
+def _texts(scene: Scene, lens: Lens, start: int, end: int) -> tuple[tuple[str, ...], ...]:
+    """What is written over the cells of positions `start` to `end`: [point][pos]."""
+    shows = scene.state.view.lens
+    if shows == "token":
+        tokens = lens.top_id[:, start:end]
+        known = {int(i): scene.tokenizer.label(int(i)) for i in np.unique(tokens)}
+        return tuple(tuple(known[int(i)] for i in row) for row in tokens)
+    values = _shown(lens, shows)[1][:, start:end]
+    if shows == "rank":
+        return tuple(tuple(Count(int(v)) for v in row) for row in values)
+    return tuple(tuple(cell_text(float(v), share=shows == "probability") for v in row) for row in values)
 
 
 def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
@@ -178,14 +194,7 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
     translated = Phrase("T: through a translator") if lens.translated.any() else ""
     note = joined(" · ", filter(None, (note, translated, _part_shown(start, end, len(scene.trace)))))
     name, values, levels = _shown(lens, shows)
-    values, tokens = values[:, start:end], lens.top_id[:, start:end]
-    if shows == "token":
-        known = {int(i): scene.tokenizer.label(int(i)) for i in np.unique(tokens)}
-        texts = tuple(tuple(known[int(i)] for i in row) for row in tokens)
-    elif shows == "rank":
-        texts = tuple(tuple(Count(int(v)) for v in row) for row in values)
-    else:
-        texts = tuple(tuple(cell_text(float(v), share=shows == "probability") for v in row) for row in values)
+    values = values[:, start:end]
     index: tuple[int | str, ...] = (0, "row", "col") if name.startswith("target") else ("row", "col")
     return MapPanel(
         title=Phrase(title, scene.tokenizer.quoted(followed(scene)[0])),
@@ -201,7 +210,8 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
         selected_column=scene.token - start,
         column_picks=Select,
         picks=None,
-        texts=texts,
+        texts=_texts(scene, lens, start, end),
+        words=shows == "token",
         source=Source(f"lens.{name}", index, first_col=start),
         hue=Hue.ACCENT,
     )
