@@ -1,4 +1,4 @@
-"""What a figure can show, by name: a step, a block's heads, a weight, an opened number, the census, the check."""
+"""What a figure can show, by name: a step, a workspace, all heads of a block, a weight, a number opened, the census."""
 
 import re
 from collections.abc import Callable

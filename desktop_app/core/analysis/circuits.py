@@ -224,7 +224,7 @@ def strongest(
 ) -> list[tuple[str, tuple[int, int], tuple[int, int], float]]:
     """The pairs with the largest scores of the given kinds: (kind, earlier head, later head, score), the largest first.
 
-    A head is (block, head).
+    A head is (block, head). There are `count` of them, or all if the model has fewer.
     """
     every = np.stack([np.nan_to_num(found.composition[kind], nan=-1.0) for kind in kinds])
     order = np.argsort(-every, axis=None, kind="stable")[:count]

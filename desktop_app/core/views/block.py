@@ -16,8 +16,8 @@ LEAD = Sentences(
 )
 EXPLAIN = (
     "A block adds twice to each token's vector. Attention brings in what other positions hold: the grids show how "
-    "much each token reads from each earlier one, head by head. The MLP then works on every position by itself. What "
-    "leaves the block is what came in, plus these two additions."
+    "much each token reads from every token that the mask lets it see, head by head. The MLP then works on every "
+    "position by itself. What leaves the block is what came in, plus these two additions."
 )
 FORMULA = "resid_post = resid_pre + attn_out + mlp_out"
 
