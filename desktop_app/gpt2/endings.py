@@ -18,7 +18,7 @@ def text_ends(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
     config.json is read only if generation_config.json names no ids. If the tokenizer has an end of text, an id in these
     files that is an ordinary token is ignored: configs with other vocabularies often keep GPT-2's 50256.
 
-    Raises ModelError for an eos_token_id that is neither an id nor a list of ids.
+    Raises ModelError for a file that is not a JSON object, and for an eos_token_id that is neither an id nor a list.
     """
     said = _named(folder / "generation_config.json") or _named(folder / "config.json")
     own = tokenizer.eos_id

@@ -114,7 +114,7 @@ def token_of(path: Path, fields: Mapping[str, Any]) -> AddedToken:
     """An added token from its JSON, without the id. Raises TokenizerError."""
     text = as_token(path, fields.get("content"))
     if not text:
-        raise TokenizerError(f"{path}: the added token {short(text)} is empty or named twice.")
+        raise TokenizerError(f"{path}: an added token is the empty string.")
     special = fields.get("special", False) is True
     return AddedToken(
         text,

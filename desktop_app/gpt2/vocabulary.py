@@ -269,6 +269,6 @@ def _declared(path: Path, entries: list[Any]) -> tuple[AddedToken, ...]:
         fields = as_object(path, "an added token", entry)
         token = token_with_id(path, fields, fields.get("id"))
         if token.text in added:
-            raise TokenizerError(f"{path}: the added token {short(token.text)} is empty or named twice.")
+            raise TokenizerError(f"{path}: the added token {short(token.text)} is listed twice.")
         added[token.text] = token
     return tuple(added.values())

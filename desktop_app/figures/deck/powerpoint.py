@@ -152,7 +152,7 @@ class _Maker:
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
     def _list(self, lines: Sequence[str], room: Rect) -> None:
-        """Add sentences below each other, each in a text box, all in the same type size."""
+        """Add numbered sentences below each other, all in the same type size."""
         scale = self._design.scale
         step = min(room.h / len(lines), 44 * scale)
         size = min(_fitting(words, (room.w - 36 * scale) / scale, _LINE_SIZES, 1)[0] for words in lines)
