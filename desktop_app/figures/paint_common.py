@@ -22,6 +22,7 @@ FOOT = 16.0
 ROW = 22.0
 _LEAST_BAR = 24.0
 _LEAST_LETTERS = 5  # in cells too narrow for so many letters, words are left out if most of them do not fit
+_FINER = 0.25  # the step by which the type size is reduced until a text fits
 _SMALLEST = 0.65  # the smallest type size of text in a cell, as a fraction of the usual size
 _MARK = 13.0  # width of the sample cell that precedes the number of cells beyond the limits
 _HIGHEST_ROW = 64.0
@@ -249,6 +250,9 @@ def cell_words(
             x, y, room = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, w - page.u(4)
             # A text that is slightly too long is made smaller before it is shortened.
             own = size * min(1.0, room / max(page.width(text, size=size, mono=True), 1e-6))
+            # In the window, glyphs are fitted to pixels, so widths are not quite proportional to the type size.
+            while own >= smallest and page.width(text, size=own, mono=True) > room:
+                own -= _FINER
             if own < smallest:
                 if not words:
                     continue

@@ -426,3 +426,15 @@ def test_a_number_that_does_not_fit_its_cell_is_left_out_and_never_cut(width):
     assert not [text for text in shown if "…" in text]
     cut = painted(replace(panel, words=True), width).marks
     assert width != 560 or [mark for mark in cut if isinstance(mark, Words) and "…" in mark.text], "words are cut"
+
+
+def test_a_number_is_not_cut_where_widths_are_not_proportional_to_the_type_size():
+    def wider(text, size, **kind):  # as in the window, where each glyph takes whole pixels
+        return math.ceil(fonts.width("0", size, **kind) * 1.02) * len(text)
+
+    texts = (("2.2·10⁻¹³", "22,945", "0.12", "−1,250") * 3,) * 6
+    panel = MapPanel(values=np.zeros((6, 12)), row_labels=("block 0",) * 6, texts=texts, picks=None)
+    for width in range(560, 900, 10):
+        page = Page(LIGHT, wider)
+        place_view(View("", "", column(panel)), width, 300, page, heading=False)
+        assert not [mark.text for mark in page.marks if isinstance(mark, Words) and "…" in mark.text], width
