@@ -13,7 +13,7 @@ from pathlib import Path
 
 from desktop_app.core.model import open_model
 from desktop_app.core.scene import make_scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.figures.deck.make import Wish, make_deck, prepare
 from desktop_app.figures.deck.walk import choose, slides
 from tests.checkpoints import random_weights, write_checkpoint

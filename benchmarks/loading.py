@@ -76,7 +76,7 @@ def hold(folder: Path) -> dict[str, float]:
     from desktop_app.core.model import open_model
     from desktop_app.core.products import completed
     from desktop_app.core.scene import make_scene
-    from desktop_app.core.state import State, with_option
+    from desktop_app.core.session.state import State, with_option
     from desktop_app.core.steps import build_view, step_list, workspaces
     from desktop_app.gpt2.system import give_back_memory
 

@@ -49,8 +49,8 @@ def measure(folder: Path, least: int, most: int, minutes: float, seed: int = 0) 
     from desktop_app.launch import loading
 
     with loading():  # as the program does
-        from desktop_app.core.last_session import beginning
-        from desktop_app.core.settings import Settings
+        from desktop_app.core.program.settings import Settings
+        from desktop_app.core.session.last_session import beginning
         from desktop_app.ui.app import make_application
         from desktop_app.ui.window import Window
 

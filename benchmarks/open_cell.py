@@ -16,7 +16,7 @@ from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.view import opening_view
 from desktop_app.core.scene import make_scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from tests.checkpoints import random_weights, write_checkpoint
 
 _SMALL = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}

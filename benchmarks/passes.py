@@ -16,7 +16,7 @@ from benchmarks.shapes import checkpoint, text
 from benchmarks.table import Row, against, bounded, interleaved, ms, percentile, timed
 from desktop_app.core.model import Model, open_model
 from desktop_app.core.scene import make_scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import build_view, step_list
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled

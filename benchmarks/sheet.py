@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.child import apart, ask, status
 from benchmarks.shapes import checkpoint, text
 from benchmarks.table import Row, bounded, percentile, timed
-from desktop_app.core.bundle import default_model
+from desktop_app.core.program.bundle import default_model
 
 _HERE = "benchmarks.sheet"
 _SIZE = (1440, 900)
@@ -54,8 +54,8 @@ def measure(folder: Path, tokens: int, runs: int) -> dict[str, Any]:
     with loading():  # as the program does
         from dataclasses import replace
 
-        from desktop_app.core.last_session import beginning
-        from desktop_app.core.settings import Settings
+        from desktop_app.core.program.settings import Settings
+        from desktop_app.core.session.last_session import beginning
         from desktop_app.core.sheet.camera import travel
         from desktop_app.core.sheet.layout import Box
         from desktop_app.gpt2.tokenizer import Tokenizer

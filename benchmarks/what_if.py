@@ -14,9 +14,9 @@ from benchmarks.peers import Peers
 from benchmarks.shapes import checkpoint
 from benchmarks.table import Row, against, bounded, interleaved, timed
 from desktop_app.core.analysis import what_if
-from desktop_app.core.bundle import default_model
 from desktop_app.core.model import open_model
 from desktop_app.core.passes import Asked
+from desktop_app.core.program.bundle import default_model
 from desktop_app.core.runs import compute_passes
 from desktop_app.gpt2.edit import parse_edits
 

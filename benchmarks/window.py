@@ -60,8 +60,8 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
         from PySide6.QtGui import QPainter
         from PySide6.QtWidgets import QWidget
 
-        from desktop_app.core.last_session import beginning
-        from desktop_app.core.settings import Settings
+        from desktop_app.core.program.settings import Settings
+        from desktop_app.core.session.last_session import beginning
         from desktop_app.core.steps import step_list
         from desktop_app.figures.export import Options
         from desktop_app.gpt2.sampling import Ranked, Sampling, stages
@@ -200,9 +200,9 @@ def _strengths(
 
     from PySide6.QtWidgets import QApplication
 
-    from desktop_app.core.bundle import default_model
-    from desktop_app.core.fields import Change
-    from desktop_app.core.state import cut_after
+    from desktop_app.core.program.bundle import default_model
+    from desktop_app.core.session.fields import Change
+    from desktop_app.core.session.state import cut_after
 
     c = window.controller
     c.open_model(default_model())

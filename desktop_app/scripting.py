@@ -24,7 +24,6 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from desktop_app.core.alignment import TOKENS
 from desktop_app.core.analysis import attribution as attributions
 from desktop_app.core.analysis import circuits as compositions
 from desktop_app.core.analysis import directions as embedded
@@ -43,13 +42,14 @@ from desktop_app.core.analysis.heads import Heads, HeadsOnText
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.score import Score
 from desktop_app.core.analysis.what_if import Ablation, Direction, How, Patch, Patched
+from desktop_app.core.comparing.alignment import TOKENS
+from desktop_app.core.edits.reference import reference_texts
 from desktop_app.core.library.find import find_model
 from desktop_app.core.model import Model as OpenedModel
 from desktop_app.core.model import open_model as open_folder
 from desktop_app.core.passes import Asked, alone
-from desktop_app.core.reference import reference_texts
 from desktop_app.core.runs import changes
-from desktop_app.core.state import State, ViewOptions, encode
+from desktop_app.core.session.state import State, ViewOptions, encode
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.export import Job, Options, kind_of, render, write
 from desktop_app.figures.order import Order, make

@@ -26,9 +26,9 @@ from desktop_app.core.library.references import HubName, parse_hub_name
 from desktop_app.core.library.training import read_curves
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import View, column
-from desktop_app.core.session_file import from_json, to_json
-from desktop_app.core.settings import Settings, load_settings, save_settings, settings_file
-from desktop_app.core.state import State
+from desktop_app.core.program.settings import Settings, load_settings, save_settings, settings_file
+from desktop_app.core.session.session_file import from_json, to_json
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import step_list, workspaces
 from desktop_app.core.views.training import measured
 from desktop_app.figures.build import Record

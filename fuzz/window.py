@@ -188,7 +188,7 @@ def _at_work() -> str:
     """The busy lanes of the open windows, and what their controllers are waiting for."""
     from PySide6.QtWidgets import QApplication
 
-    from desktop_app.ui.lanes import Lane
+    from desktop_app.ui.desks.lanes import Lane
     from desktop_app.ui.window import Window
 
     found = []

@@ -37,10 +37,10 @@ def stretch(text, characters):
 
 def main():
     """Scan a part of every book with the bundled model, and write the evidence file into its folder."""
-    from desktop_app.core.bundle import default_model
     from desktop_app.core.evidence.cluster import Cluster
     from desktop_app.core.evidence.saved import NAME
     from desktop_app.core.evidence.scan import Request, count, finish, prepare
+    from desktop_app.core.program.bundle import default_model
     from desktop_app.gpt2.checkpoint import load_checkpoint
     from desktop_app.gpt2.tokenizer import Tokenizer
 

@@ -15,7 +15,7 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 from PySide6.QtGui import QGuiApplication, QImage, QPainter
 from PySide6.QtSvg import QSvgRenderer
 
-from desktop_app.core.bundle import resource
+from desktop_app.core.program.bundle import resource
 from desktop_app.ui.icon import SIZES
 
 DRAWINGS = {16: "logitscope-16.svg", 32: "logitscope-16.svg", 24: "logitscope-24.svg", 48: "logitscope-24.svg"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from desktop_app.core.sums import FILE, models_folder, present_sums
+from desktop_app.core.program.sums import FILE, models_folder, present_sums
 
 if __name__ == "__main__":
     lines = [f"{digest}  {name}\n" for name, digest in present_sums().items()]

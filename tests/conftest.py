@@ -124,7 +124,7 @@ def own_home(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def nothing_hidden(monkeypatch):
     """Forget the texts typed in earlier tests (the last 64), so that none is hidden in log lines of this test."""
-    from desktop_app.core import private
+    from desktop_app.core.program import private
 
     monkeypatch.setattr(private, "_texts", private._texts.__class__(maxlen=private._texts.maxlen))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import Box
 from desktop_app.core.scene import make_scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import build_view, step_list
 from tests.checkpoints import TINY, write_checkpoint
 

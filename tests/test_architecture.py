@@ -207,7 +207,7 @@ def test_what_is_caught_is_raised_logged_or_passed_on_or_a_comment_says_why_not(
     assert not found, found
 
 
-SAYS_WHICH = {"core/diagnostics.py", "cli/selftest.py"}
+SAYS_WHICH = {"core/program/diagnostics.py", "cli/selftest.py"}
 """Modules that report the operating system to the user."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from desktop_app import cli
 from desktop_app.core.analysis import circuits, directions
 from desktop_app.core.analysis.directions import Term
-from desktop_app.core.bundle import default_model
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from tests.checkpoints import TINY, write_checkpoint
 

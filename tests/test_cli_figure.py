@@ -245,8 +245,8 @@ def test_a_language_and_a_size_of_letters_can_be_chosen(figure):
 
 
 def test_a_session_brings_its_prompt_place_and_settings(figure, model, tmp_path):
-    from desktop_app.core.session_file import save_session
-    from desktop_app.core.state import State
+    from desktop_app.core.session.session_file import save_session
+    from desktop_app.core.session.state import State
 
     saved = State("A c", (34, 35), model=str(model), step="blocks.1.attn.pattern", layer=1, head=2, token=3)
     save_session(tmp_path / "one.logitscope", saved.with_sampling(temperature=0.5))

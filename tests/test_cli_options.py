@@ -9,7 +9,7 @@ import pytest
 
 from desktop_app import cli
 from desktop_app.cli.options import ACTIONS, LISTED, TAKES, parser_of
-from desktop_app.core.options import Fixed, Kind, OneOf, Option, declare, each
+from desktop_app.core.asking.options import Fixed, Kind, OneOf, Option, declare, each
 
 ROWS = (
     Option("text", "a text", maybe=True),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.core import bundle
+from desktop_app.core.program import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -51,7 +51,7 @@ from desktop_app.core.opening.describe import describe
 from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.opening.view import opening_view
 from desktop_app.core.scene import make_scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.gpt2 import engine as engines
 from desktop_app.gpt2.export import export_onnx
 import desktop_app, onnx
@@ -157,10 +157,10 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 import desktop_app
-from desktop_app.core.commands import COMMANDS, find_command
+from desktop_app.core.asking.commands import COMMANDS, find_command
 from desktop_app.core.model import open_model
-from desktop_app.core.session_file import from_json, to_json
-from desktop_app.core.state import State
+from desktop_app.core.session.session_file import from_json, to_json
+from desktop_app.core.session.state import State
 from tests.scenes import scene_of
 
 model = open_model(Path(sys.argv[1]))
@@ -171,9 +171,10 @@ END = "\nprint(json.dumps(found))\n"
 
 
 def test_a_view_option_is_a_field_and_a_row(copy):
-    insert(copy / "desktop_app/core/state.py", "    sort_neurons: bool", "\n    loud: bool = kept(False, kinds.flag)\n")
+    table = copy / "desktop_app/core/session/state.py"
+    insert(table, "    sort_neurons: bool", "\n    loud: bool = kept(False, kinds.flag)\n")
     insert(
-        copy / "desktop_app/core/commands.py",
+        copy / "desktop_app/core/asking/commands.py",
         '    switch("sort_neurons"',
         '\n    switch("loud", "Louder colours", ("loud", "loud")),\n',
     )
@@ -193,13 +194,13 @@ found |= {{
 
 def test_a_command_is_a_row(copy):
     insert(
-        copy / "desktop_app/core/commands.py",
+        copy / "desktop_app/core/asking/commands.py",
         '    Command("back", "Back"',
         '\n    Command("third", "Third token", "Go", ("Ctrl+3",), "scene", change=lambda s, _: replace(s, token=2)),\n',
     )
     program = f"""{BEGIN}
-from desktop_app.core.follow import follow
-from desktop_app.core.intents import Do
+from desktop_app.core.asking.follow import follow
+from desktop_app.core.asking.intents import Do
 found |= {{"token": follow(Do("third"), state, model).token, "keys": find_command("third").keys}}{END}"""
     found = run_in(copy, program)
     assert found["token"] == 2 and found["keys"] == ["Ctrl+3"]
@@ -238,9 +239,9 @@ def test_a_workspace_is_a_row_and_a_module_and_its_words(copy):
             'explain = "A length."\nformula = "‖x‖"\n'
         )
     program = f"""{BEGIN}
-from desktop_app.core.fitted import fitted
-from desktop_app.core.intents import Do
-from desktop_app.core.follow import follow
+from desktop_app.core.session.fitted import fitted
+from desktop_app.core.asking.intents import Do
+from desktop_app.core.asking.follow import follow
 from desktop_app.figures.subject import find_subject, subject_job
 import numpy as np
 there = follow(Do("workspace:lengths"), state, model)

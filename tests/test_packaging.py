@@ -15,8 +15,8 @@ import pytest
 
 from desktop_app import __version__, cli
 from desktop_app.cli.options import parser_of
-from desktop_app.core.session_file import to_json
-from desktop_app.core.state import State
+from desktop_app.core.session.session_file import to_json
+from desktop_app.core.session.state import State
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX = ROOT / "packaging" / "linux"

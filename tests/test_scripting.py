@@ -14,7 +14,7 @@ import pytest
 
 import logitscope
 from desktop_app import cli
-from desktop_app.core.bundle import default_model
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.names import answer
 from tests.checkpoints import TINY, write_checkpoint
 

@@ -21,8 +21,8 @@ from typing import Protocol
 from desktop_app import __version__
 from desktop_app.cli.options import WINDOW, parser_of
 from desktop_app.cli.shared import Terminal, checked_text, choose_provider, say
-from desktop_app.core import logs
-from desktop_app.core.options import declare
+from desktop_app.core.asking.options import declare
+from desktop_app.core.program import logs
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.system import closing_signals
 from desktop_app.switches import keep_to_own_folders

@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     text = prompt_text(arguments)
 
     from desktop_app.core.analysis.what_if import ablate
-    from desktop_app.core.reference import reference_texts
+    from desktop_app.core.edits.reference import reference_texts
 
     opened = open_model(arguments, text)
     target, against = opened.token(arguments, "target"), opened.token(arguments, "against")

@@ -18,13 +18,13 @@ from desktop_app.cli.shared import (
 from desktop_app.gpt2.errors import ExportError
 
 if TYPE_CHECKING:
-    from desktop_app.core.state import State
+    from desktop_app.core.session.state import State
 
 
 def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.motion.operations import motion_of
     from desktop_app.core.scene import make_scene
-    from desktop_app.core.state import State
+    from desktop_app.core.session.state import State
     from desktop_app.core.steps import find_step
     from desktop_app.figures.clips import CLIPS, clip_times, moment, motion_words, write_clip
     from desktop_app.figures.export import Options, job_of, kind_of, render, write

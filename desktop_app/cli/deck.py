@@ -43,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     state, folder = state_of(arguments, prompt_text(arguments))
     ready = prepare(wish)
 
-    from desktop_app.core.beside import passes_of
+    from desktop_app.core.comparing.beside import passes_of
     from desktop_app.core.runs import asked_of
     from desktop_app.core.scene import make_moment
-    from desktop_app.core.state import encode
+    from desktop_app.core.session.state import encode
 
     # A model given by --model takes precedence over the session's.
     choose_provider(arguments)
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _story(arguments: argparse.Namespace, ready: "Ready") -> int:
     """Make the deck of a story: each of its stops with its own model, or all with the one given by --model."""
-    from desktop_app.core.stories import find_story
+    from desktop_app.core.lessons.stories import find_story
     from desktop_app.figures.deck.told import slides
 
     story = find_story(checked_text(arguments.story, "--story"))

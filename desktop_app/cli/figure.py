@@ -13,11 +13,11 @@ from desktop_app.cli.shared import (
     shown,
     size_of,
 )
-from desktop_app.core.choices import CHOICES
+from desktop_app.core.asking.choices import CHOICES
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
-    from desktop_app.core.state import State
+    from desktop_app.core.session.state import State
     from desktop_app.figures.order import Order
 
 
@@ -105,13 +105,13 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     """
     from dataclasses import replace
 
-    from desktop_app.core.fields import Change
     from desktop_app.core.library.find import find_model, require_here
-    from desktop_app.core.state import State
+    from desktop_app.core.session.fields import Change
+    from desktop_app.core.session.state import State
 
     state = State(text=text or "")
     if arguments.session is not None:
-        from desktop_app.core.session_file import load_session
+        from desktop_app.core.session.session_file import load_session
 
         state = load_session(arguments.session)
     given = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "seed")}

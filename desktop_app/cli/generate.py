@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if made:
             say(f"The passes were edited: {', '.join(made)}.")
         if model.config.int8 and not made:
-            from desktop_app.core.exactness import effect_of_rounding, words_of
+            from desktop_app.core.comparing.exactness import effect_of_rounding, words_of
 
             logits = model.engine.trace(ids).logits(-1)
             say(words_of(effect_of_rounding(model, ids, len(ids) - 1, logits), model.tokenizer))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from desktop_app.core.stories import find_story
+    from desktop_app.core.lessons.stories import find_story
     from desktop_app.figures.handout.leaves import of_lecture, of_story
     from desktop_app.figures.handout.make import handout
     from desktop_app.gpt2.files import refuse_existing, whole_file
@@ -53,7 +53,7 @@ def _lecture(arguments: argparse.Namespace) -> "tuple[Lecture, Scene]":
     text, sampling = prompt_text(arguments), sampling_of(arguments)
 
     from desktop_app.core.scene import make_scene
-    from desktop_app.core.state import State
+    from desktop_app.core.session.state import State
     from desktop_app.figures.deck.lecture import Lecture
     from desktop_app.figures.order import check_index
 

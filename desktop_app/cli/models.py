@@ -76,10 +76,10 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _get(arguments: argparse.Namespace) -> int:
-    from desktop_app.core.bundle import program
     from desktop_app.core.library.find import full_name
     from desktop_app.core.library.references import parse_hub_name
     from desktop_app.core.library.worker import load_download
+    from desktop_app.core.program.bundle import program
 
     names = [full_name(parse_hub_name(name)) for name in arguments.name]
     for name in names:

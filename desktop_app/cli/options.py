@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from desktop_app.core.bundle import ENGLISH, languages
-from desktop_app.core.choices import CHOICES
-from desktop_app.core.logs import LEVELS
-from desktop_app.core.options import Fixed, Kind, OneOf, Option, Options, declare
+from desktop_app.core.asking.choices import CHOICES
+from desktop_app.core.asking.options import Fixed, Kind, OneOf, Option, Options, declare
+from desktop_app.core.program.bundle import ENGLISH, languages
+from desktop_app.core.program.logs import LEVELS
 
 _LANGUAGES = " or ".join(languages())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output, tell
 from desktop_app.cli.shared import checked_text
-from desktop_app.core.alignment import TOKENS, aligned
+from desktop_app.core.comparing.alignment import TOKENS, aligned
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.what_if import Patch

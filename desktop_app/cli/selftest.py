@@ -47,9 +47,9 @@ def run_selftest(*, as_json: bool = False) -> int:
 
 def _diagnostics(results: list[Result]) -> dict[str, Any]:
     """What *Help > Copy diagnostics* copies, with the results of the checks and the last lines of the log file."""
-    from desktop_app.core.diagnostics import collect
-    from desktop_app.core.logs import last_of_file
-    from desktop_app.core.settings import load_settings
+    from desktop_app.core.program.diagnostics import collect
+    from desktop_app.core.program.logs import last_of_file
+    from desktop_app.core.program.settings import load_settings
 
     return collect(load_settings(), last_of_file(), checks=[asdict(result) for result in results])
 
@@ -88,9 +88,9 @@ def _show(title: str, line: str) -> None:
 
 
 def _paths() -> Iterator[str]:
-    from desktop_app.core.logs import log_file
-    from desktop_app.core.settings import settings_file
-    from desktop_app.core.sums import models_folder
+    from desktop_app.core.program.logs import log_file
+    from desktop_app.core.program.settings import settings_file
+    from desktop_app.core.program.sums import models_folder
 
     frozen = ", frozen" if getattr(sys, "frozen", False) else ""
     yield f"Python {platform.python_version()}, {platform.system()} {platform.machine()}{frozen}"
@@ -103,7 +103,7 @@ def _paths() -> Iterator[str]:
 
 def _versions() -> Iterator[str]:
     """Versions of Logitscope's requirements, and of what these require, from the metadata of the distributions."""
-    from desktop_app.core.diagnostics import packages
+    from desktop_app.core.program.diagnostics import packages
 
     found, missing = packages()
     if missing:
@@ -124,7 +124,7 @@ def _providers() -> Iterator[str]:
 
 def _resources() -> Iterator[str]:
     """Read every file of resources/ with a parser of its format."""
-    from desktop_app.core.bundle import resource
+    from desktop_app.core.program.bundle import resource
 
     files = [path for path in sorted(resource().rglob("*")) if path.is_file()]
     for path in files:
@@ -174,7 +174,7 @@ _READERS: dict[str, Callable[[Path], object]] = {
 
 
 def _models() -> Iterator[str]:
-    from desktop_app.core.sums import require_sums
+    from desktop_app.core.program.sums import require_sums
 
     for name, digest in require_sums().items():
         if name.endswith(".safetensors") and name.count("/") == 1:
@@ -184,9 +184,9 @@ def _models() -> Iterator[str]:
 
 def _pass() -> Iterator[str]:
     """Run one forward pass of each bundled model, and recompute every tensor in float64."""
-    from desktop_app.core.bundle import bundled_models
     from desktop_app.core.check import check_pass
     from desktop_app.core.model import open_model
+    from desktop_app.core.program.bundle import bundled_models
 
     for name, folder in bundled_models().items():
         model = open_model(folder)
@@ -202,10 +202,10 @@ def _pass() -> Iterator[str]:
 
 def _figures() -> Iterator[str]:
     """Draw a view in every format and theme of figures."""
-    from desktop_app.core.bundle import default_model
     from desktop_app.core.model import open_model
+    from desktop_app.core.program.bundle import default_model
     from desktop_app.core.scene import make_scene
-    from desktop_app.core.state import State
+    from desktop_app.core.session.state import State
     from desktop_app.core.steps import find_step
     from desktop_app.figures.export import FORMATS, Options, make_job, render
     from desktop_app.figures.theme import THEMES

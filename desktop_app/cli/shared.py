@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.core.library.secrecy import without_secrets
-from desktop_app.core.private import hide
+from desktop_app.core.program.private import hide
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def asked(arguments: argparse.Namespace, tokenizer: "Tokenizer | None", ids: Seq
     if arguments.other is not None:
         if tokenizer is None:
             raise LogitscopeError("This model has no tokenizer that could read --other; leave it out.")
-        from desktop_app.core.state import State, encode
+        from desktop_app.core.session.state import State, encode
 
         text = checked_text(arguments.other, "--other")
         other = encode(State(text, start=arguments.bos, space=arguments.prefix_space), tokenizer)
@@ -61,7 +61,7 @@ def model_folder(arguments: argparse.Namespace) -> Path:
 
     Raises LogitscopeError.
     """
-    from desktop_app.core.bundle import default_model
+    from desktop_app.core.program.bundle import default_model
 
     if arguments.model is None:
         return default_model()
@@ -142,7 +142,7 @@ def prompt_ids(
 ) -> tuple[int, ...]:
     """The token ids of the prompt. Raises LogitscopeError if it is empty or not valid for the model."""
     if text is not None and tokenizer is not None:
-        from desktop_app.core.state import State, encode
+        from desktop_app.core.session.state import State, encode
 
         return encode(State(text, start=arguments.bos, space=arguments.prefix_space), tokenizer)
     from desktop_app.gpt2.token_ids import parse_ids

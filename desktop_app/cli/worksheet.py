@@ -15,9 +15,9 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_existing(arguments.out, force=arguments.force)
     text, sampling = prompt_text(arguments), sampling_of(arguments)
 
+    from desktop_app.core.lessons.worksheet import LEVELS, exercises
     from desktop_app.core.scene import make_scene
-    from desktop_app.core.state import State
-    from desktop_app.core.worksheet import LEVELS, exercises
+    from desktop_app.core.session.state import State
     from desktop_app.figures.worksheet import worksheet_pdf
 
     model = open_for(model_folder(arguments), int8=False, text=text is not None)

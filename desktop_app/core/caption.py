@@ -1,10 +1,10 @@
 """The caption of a figure, composed from the state: prompt, model, step and settings."""
 
-from desktop_app.core.compare import badge_of, mode_of, other_words
+from desktop_app.core.comparing.compare import badge_of, mode_of, other_words
+from desktop_app.core.edits.recipes import read_other
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import OUT, Step
-from desktop_app.core.recipes import read_other
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import as_compared, text_of
 from desktop_app.gpt2.display import is_visible

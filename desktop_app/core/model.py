@@ -9,7 +9,7 @@ from desktop_app.core.library.cache import bytes_on_disk
 from desktop_app.core.library.catalogue import title_of
 from desktop_app.core.library.memory import needed, too_large
 from desktop_app.core.library.training import snapshot_name
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint, name_of
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.endings import text_ends

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.intents import Choosing, Intent, Select
+from desktop_app.core.asking.intents import Choosing, Intent, Select
 from desktop_app.core.levels import Levels, percent
 from desktop_app.core.opening.cells import Cell, written
 from desktop_app.gpt2.phrase import Phrase, joined

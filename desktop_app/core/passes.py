@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from desktop_app.core.alignment import TOKENS, Alignment, aligned
+from desktop_app.core.comparing.alignment import TOKENS, Alignment, aligned
 from desktop_app.core.model import Model
 from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.trace import Trace

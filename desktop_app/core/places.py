@@ -6,12 +6,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from desktop_app.core.editing import Target
+from desktop_app.core.edits.editing import Target
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Box, Hue, View
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.want import Want
 from desktop_app.gpt2.weights import expand
 

@@ -11,7 +11,7 @@ from desktop_app.core.places import Step
 from desktop_app.core.products import completed
 from desktop_app.core.runs import compute_passes
 from desktop_app.core.scene import Scene, make_moment
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import build_view, current_place, view_key, wants_of
 from desktop_app.gpt2.errors import Cancelled
 from desktop_app.gpt2.session import Stop

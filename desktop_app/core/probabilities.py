@@ -3,7 +3,7 @@
 Each bar has an outline: the token's probability before the cuts or, for an edited pass, before the edits and the cuts.
 """
 
-from desktop_app.core.intents import Append
+from desktop_app.core.asking.intents import Append
 from desktop_app.core.levels import number, percent
 from desktop_app.core.panels import Bar, BarsPanel, Cut
 from desktop_app.core.scene import Scene

@@ -1,11 +1,11 @@
 """Runs the passes that a state requests: the text's pass, the edited pass, and another prompt's."""
 
-from desktop_app.core.alignment import aligned
+from desktop_app.core.comparing.alignment import aligned
+from desktop_app.core.edits.recipes import EditInputs, parse_recipe, resolve
+from desktop_app.core.edits.reference import reference_texts
 from desktop_app.core.model import Model
 from desktop_app.core.passes import Asked, Passes
-from desktop_app.core.recipes import EditInputs, parse_recipe, resolve
-from desktop_app.core.reference import reference_texts
-from desktop_app.core.state import State, encode
+from desktop_app.core.session.state import State, encode
 from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError, TokenizerError

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from desktop_app.core.passes import BEFORE, OTHER, Passes, alone
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config

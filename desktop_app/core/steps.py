@@ -5,12 +5,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 
-from desktop_app.core.bundle import resource
-from desktop_app.core.compare import AFTER, compared, mode_of, shown
+from desktop_app.core.comparing.compare import AFTER, compared, mode_of, shown
 from desktop_app.core.panels import Hue, View, headed
 from desktop_app.core.places import BLOCK, IN, OUT, SCALES, Step, StepSpec, Text
+from desktop_app.core.program.bundle import resource
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import WALK, State, with_option
+from desktop_app.core.session.state import WALK, State, with_option
 from desktop_app.core.views import attention, inputs, mlp, sampling, vectors
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Want

@@ -21,12 +21,12 @@ from typing import Any
 
 import desktop_app
 from desktop_app import __version__
-from desktop_app.core.beside import passes_of
-from desktop_app.core.bundle import default_model, resource
+from desktop_app.core.comparing.beside import passes_of
 from desktop_app.core.model import Model, open_model
 from desktop_app.core.passes import Asked, Passes
-from desktop_app.core.processes import end_workers, starting_workers, worker_pool
-from desktop_app.core.session_file import to_json
+from desktop_app.core.program.bundle import default_model, resource
+from desktop_app.core.program.processes import end_workers, starting_workers, worker_pool
+from desktop_app.core.session.session_file import to_json
 from desktop_app.figures.listing import ListedFigure
 from desktop_app.figures.order import Order, files_of, make, write_files
 from desktop_app.gpt2.errors import ExportError, LogitscopeError

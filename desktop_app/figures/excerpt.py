@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.core.compare import main_panel
+from desktop_app.core.comparing.compare import main_panel
 from desktop_app.core.levels import Levels, diverging
 from desktop_app.core.panels import (
     AnyPanel,

@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from desktop_app.core.bundle import ENGLISH, languages
 from desktop_app.core.caption import alt_text, caption
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.panels import Box, View
 from desktop_app.core.places import BESIDE, Step
+from desktop_app.core.program.bundle import ENGLISH, languages
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import build_view
 from desktop_app.figures.language import translated, translator

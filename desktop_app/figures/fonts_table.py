@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from desktop_app.core.bundle import resource
+from desktop_app.core.program.bundle import resource
 
 SANS, MONO = "Inter", "JetBrains Mono"
 

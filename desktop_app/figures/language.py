@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import cache
 from string import Formatter
 
-from desktop_app.core.bundle import ENGLISH, resource
 from desktop_app.core.panels import (
     AnyPanel,
     Box,
     View,
 )
+from desktop_app.core.program.bundle import ENGLISH, resource
 from desktop_app.core.steps import texts
 from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.panel_phrases import Say

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from desktop_app.core.options import Kind, Option, Options, declare, each
+from desktop_app.core.asking.options import Kind, Option, Options, declare, each
 from desktop_app.figures.export import FORMATS
 from desktop_app.figures.order import Order
 from desktop_app.gpt2.errors import ExportError, LogitscopeError

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.intents import Choosing, Intent
+from desktop_app.core.asking.intents import Choosing, Intent
 from desktop_app.core.opening.cells import Region
 from desktop_app.core.panels import AnyPanel, Source
 from desktop_app.figures.pool import pixels, strength

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from desktop_app.core.analysis.translators import load_translators
-from desktop_app.core.beside import passes_of as run_passes
+from desktop_app.core.comparing.beside import passes_of as run_passes
 from desktop_app.core.model import Model
 from desktop_app.core.passes import Asked, Passes, alone
 from desktop_app.core.runs import asked_of
 from desktop_app.core.scene import Scene, make_moment
-from desktop_app.core.state import State, encode
+from desktop_app.core.session.state import State, encode
 from desktop_app.core.views.limits import limit_field, with_limits
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.excerpt import Excerpt, within

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from desktop_app.core.intents import Select
+from desktop_app.core.asking.intents import Select
 from desktop_app.core.levels import percent
 from desktop_app.core.panels import ArcsPanel, Source
 from desktop_app.figures.marks import Array, Dots, Page, Pick, Rect

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from desktop_app.core.intents import Select
+from desktop_app.core.asking.intents import Select
 from desktop_app.core.panels import GridPanel, MapPanel
 from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import (

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from desktop_app.core.intents import ShowHead
+from desktop_app.core.asking.intents import ShowHead
 from desktop_app.core.panels import Strip, StripsPanel
 from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import (

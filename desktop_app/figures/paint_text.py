@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from desktop_app.core.intents import Select
+from desktop_app.core.asking.intents import Select
 from desktop_app.core.panels import Chip, Line, ProsePanel, ShadedPanel, Source, TextPanel, TokensPanel
 from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import LEGEND, Extent, heading, heading_height, legend

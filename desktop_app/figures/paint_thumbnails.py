@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core.intents import GoTo, ShowHead
+from desktop_app.core.asking.intents import GoTo, ShowHead
 from desktop_app.core.levels import short
 from desktop_app.core.panels import AtlasPanel, GridPanel, MultiplesPanel
 from desktop_app.figures.marks import Array, Heat, Page, Pick, Rect

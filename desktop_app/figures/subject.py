@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from desktop_app.core.caption import caption
-from desktop_app.core.compare import main_panel
+from desktop_app.core.comparing.compare import main_panel
 from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of

@@ -6,9 +6,9 @@ All show the same tokens at the same place, with their colours on one scale.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from desktop_app.core.beside import passes_of
 from desktop_app.core.caption import caption
-from desktop_app.core.compare import main_panel
+from desktop_app.core.comparing.beside import passes_of
+from desktop_app.core.comparing.compare import main_panel
 from desktop_app.core.levels import Levels
 from desktop_app.core.library.catalogue import after_steps
 from desktop_app.core.library.training import Snapshot, Training
@@ -18,7 +18,7 @@ from desktop_app.core.passes import Asked
 from desktop_app.core.places import Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene, make_moment
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import build_view, find_step, wants_of
 from desktop_app.core.views.limits import COLOURED
 from desktop_app.figures.export import Job, job_of

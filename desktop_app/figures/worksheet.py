@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from desktop_app.core.worksheet import Exercise
+from desktop_app.core.lessons.worksheet import Exercise
 from desktop_app.figures.marks import Mark, Page, Rect
 from desktop_app.figures.paper import HEIGHT, WIDTH
 from desktop_app.figures.theme import THEMES

@@ -7,29 +7,29 @@ from functools import partial
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.command import PACE, WORKSPACE
-from desktop_app.core.commands import COMMANDS, find_command
-from desktop_app.core.intents import Append, Do, Explain, GoTo, Intent, Open, Predict, Select, Show
+from desktop_app.core.asking.command import PACE, WORKSPACE
+from desktop_app.core.asking.commands import COMMANDS, find_command
+from desktop_app.core.asking.intents import Append, Do, Explain, GoTo, Intent, Open, Predict, Select, Show
+from desktop_app.core.lessons.stops import Stop, open_in
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.state import State
-from desktop_app.core.stops import Stop, open_in
+from desktop_app.core.program.bundle import bundled_models
+from desktop_app.core.session.state import State
 from desktop_app.core.views.look import at_cell
 from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.ui.appearance import Appearance
-from desktop_app.ui.choosers import Choosers
-from desktop_app.ui.controller import Controller
-from desktop_app.ui.diagnostics import diagnostics
+from desktop_app.ui.desks.controller import Controller
+from desktop_app.ui.desks.memory import Memory
+from desktop_app.ui.desks.training_desk import TrainingDesk
+from desktop_app.ui.dialogs.choosers import Choosers
+from desktop_app.ui.dialogs.diagnostics import diagnostics
+from desktop_app.ui.dialogs.model_library import ModelLibrary
 from desktop_app.ui.file_actions import FileActions
-from desktop_app.ui.frame import Frame
-from desktop_app.ui.inspection import Inspection
-from desktop_app.ui.memory import Memory
-from desktop_app.ui.model_library import ModelLibrary
-from desktop_app.ui.panes import PARTS
-from desktop_app.ui.player import Player
-from desktop_app.ui.story_files import StoryFiles
-from desktop_app.ui.telling import Telling
-from desktop_app.ui.training_desk import TrainingDesk
+from desktop_app.ui.lessons.story_files import StoryFiles
+from desktop_app.ui.lessons.telling import Telling
+from desktop_app.ui.parts.frame import Frame
+from desktop_app.ui.parts.inspection import Inspection
+from desktop_app.ui.parts.panes import PARTS
+from desktop_app.ui.picture.player import Player
 from desktop_app.ui.what_if import WhatIf
 
 _KEYS = {command.id: command.keys for command in COMMANDS}

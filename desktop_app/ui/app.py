@@ -12,14 +12,14 @@ from types import TracebackType
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.crashes import take_crashes, watched
-from desktop_app.core.last_session import beginning
-from desktop_app.core.settings import load_settings
-from desktop_app.core.starts import begun, set_aside
+from desktop_app.core.program.crashes import take_crashes, watched
+from desktop_app.core.program.settings import load_settings
+from desktop_app.core.program.starts import begun, set_aside
+from desktop_app.core.session.last_session import beginning
 from desktop_app.gpt2.errors import fault_words
 from desktop_app.gpt2.system import closing_signals, share_one_heap
 from desktop_app.ui import fonts
-from desktop_app.ui.collector import GarbageCollector
+from desktop_app.ui.desks.collector import GarbageCollector
 from desktop_app.ui.first_view import FirstView, offer_session
 from desktop_app.ui.icon import window_icon
 from desktop_app.ui.qt_log import qt_logged

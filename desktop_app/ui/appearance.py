@@ -4,12 +4,12 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.settings import TYPE_SIZES
+from desktop_app.core.program.settings import TYPE_SIZES
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.ui import looks
-from desktop_app.ui.frame import Frame
-from desktop_app.ui.memory import Memory
-from desktop_app.ui.panes import PARTS, Panes, is_tight, lecture_scale, type_scale
+from desktop_app.ui.desks.memory import Memory
+from desktop_app.ui.parts.frame import Frame
+from desktop_app.ui.parts.panes import PARTS, Panes, is_tight, lecture_scale, type_scale
 
 
 class Appearance(QObject):

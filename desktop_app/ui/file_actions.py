@@ -11,13 +11,13 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import Shiboken
 
 from desktop_app.core.analysis.translators import load_translators
-from desktop_app.core.changes import beside_model
+from desktop_app.core.asking.navigation import at_workspace
+from desktop_app.core.edits.changes import beside_model
 from desktop_app.core.library.find import is_here
-from desktop_app.core.navigation import at_workspace
 from desktop_app.core.opening.opened import wants_of
 from desktop_app.core.products import are_of, completed
-from desktop_app.core.session_file import load_session, save_session
-from desktop_app.core.state import with_option
+from desktop_app.core.session.session_file import load_session, save_session
+from desktop_app.core.session.state import with_option
 from desktop_app.core.steps import wants_of as wants_of_view
 from desktop_app.figures.excerpt import WHOLE, Excerpt
 from desktop_app.figures.export import Job, Options, make_job, make_path_job
@@ -25,10 +25,10 @@ from desktop_app.figures.order import write_together
 from desktop_app.figures.subject import excerpt_job
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
-from desktop_app.ui.controller import Controller
-from desktop_app.ui.deck_actions import DeckActions
-from desktop_app.ui.export_dialog import ExportDialog
-from desktop_app.ui.export_lane import ExportLane
+from desktop_app.ui.desks.controller import Controller
+from desktop_app.ui.desks.export_lane import ExportLane
+from desktop_app.ui.dialogs.deck_actions import DeckActions
+from desktop_app.ui.dialogs.export_dialog import ExportDialog
 
 _SESSIONS = "Logitscope sessions (*.logitscope)"
 _TRANSLATORS = "Translators (*.safetensors)"

@@ -5,7 +5,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import QMessageBox
 
-from desktop_app.core.starts import Start
+from desktop_app.core.program.starts import Start
 from desktop_app.ui.window import Window
 
 _PAINTED_MS = 200

@@ -2,7 +2,7 @@
 
 from PySide6.QtGui import QIcon
 
-from desktop_app.core.bundle import resource
+from desktop_app.core.program.bundle import resource
 
 SIZES = (16, 24, 32, 48, 64, 128, 256, 512)
 """Widths in pixels of the files in resources/icons; packaging/icons.py makes them from the drawings beside them."""

@@ -2,7 +2,7 @@
 
 from PySide6.QtGui import QColor, QPalette
 
-from desktop_app.core.bundle import resource
+from desktop_app.core.program.bundle import resource
 from desktop_app.figures.fonts_table import MONO, SANS
 from desktop_app.figures.theme import Theme, mix
 

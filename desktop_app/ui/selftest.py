@@ -11,7 +11,7 @@ from PySide6.QtCore import QLibraryInfo, QPluginLoader, qVersion
 from PySide6.QtGui import QFontDatabase, QFontInfo, QGuiApplication, QImageReader
 
 from desktop_app import ui
-from desktop_app.core.bundle import resource
+from desktop_app.core.program.bundle import resource
 from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
 from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import LogitscopeError

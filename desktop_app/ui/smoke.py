@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 
-from desktop_app.core.navigation import at_workspace
-from desktop_app.core.state import WALK
+from desktop_app.core.asking.navigation import at_workspace
+from desktop_app.core.session.state import WALK
 from desktop_app.core.steps import find_step
 from desktop_app.figures.export import Options
 from desktop_app.ui.window import Window

@@ -12,8 +12,8 @@ from desktop_app.figures.clips import CLIPS, write_clip
 from desktop_app.figures.export import Options, kind_of, render, write
 from desktop_app.figures.trainings import beside_of, ends_of, frames_of, views_of
 from desktop_app.gpt2.session import Stop
-from desktop_app.ui.clip_lane import FILES, ClipLane
-from desktop_app.ui.controller import Controller
+from desktop_app.ui.desks.clip_lane import FILES, ClipLane
+from desktop_app.ui.desks.controller import Controller
 
 SECONDS = 0.5
 """The seconds for which a clip shows each snapshot."""

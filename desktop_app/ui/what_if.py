@@ -8,9 +8,10 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtWidgets import QMenu
 
-from desktop_app.core import changes
-from desktop_app.core.alignment import RULES
-from desktop_app.core.editing import (
+from desktop_app.core.asking.intents import Edit, Weigh
+from desktop_app.core.comparing.alignment import RULES
+from desktop_app.core.edits import changes
+from desktop_app.core.edits.editing import (
     ACTIONS,
     EDGE,
     LOOK,
@@ -22,24 +23,23 @@ from desktop_app.core.editing import (
     actions_for,
     texts_of,
 )
-from desktop_app.core.intents import Edit, Weigh
+from desktop_app.core.edits.recipes import parse_recipe
+from desktop_app.core.edits.targets import put_across, targets_at, targets_of_step
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import workspace_of
 from desktop_app.core.passes import OTHER
 from desktop_app.core.places import Step
-from desktop_app.core.recipes import parse_recipe
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State, full_text, with_option
-from desktop_app.core.targets import put_across, targets_at, targets_of_step
+from desktop_app.core.session.state import State, full_text, with_option
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.mask import CAUSAL, mask_of
-from desktop_app.ui.buttons import keys_of
-from desktop_app.ui.controller import Controller
-from desktop_app.ui.edits_bar import EditChip, EditsBar
-from desktop_app.ui.frame import Frame
-from desktop_app.ui.inspection import Inspection
-from desktop_app.ui.line_dialog import ask_line, ask_lines
+from desktop_app.ui.desks.controller import Controller
+from desktop_app.ui.dialogs.line_dialog import ask_line, ask_lines
+from desktop_app.ui.parts.buttons import keys_of
+from desktop_app.ui.parts.edits_bar import EditChip, EditsBar
+from desktop_app.ui.parts.frame import Frame
+from desktop_app.ui.parts.inspection import Inspection
 
 _ACTIONS = {action.id: action for action in ACTIONS}
 

@@ -9,37 +9,37 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMenu
 
-from desktop_app.core.cone import cone_of
-from desktop_app.core.cover import covered
-from desktop_app.core.examples import examples, sentence_at
-from desktop_app.core.intents import Do, Evidence, Pin, Reseed, Sample, Select
+from desktop_app.core.asking.intents import Do, Evidence, Pin, Reseed, Sample, Select
+from desktop_app.core.edits.cone import cone_of
+from desktop_app.core.lessons.cover import covered
+from desktop_app.core.lessons.examples import examples, sentence_at
+from desktop_app.core.lessons.stops import Stop
+from desktop_app.core.lessons.stories import can_be_told, shipped
 from desktop_app.core.model import Model
 from desktop_app.core.panels import View, folded, has_carpets
+from desktop_app.core.program.settings import Settings
 from desktop_app.core.scene import Scene
-from desktop_app.core.settings import Settings
-from desktop_app.core.state import State, with_option
+from desktop_app.core.session.state import State, with_option
 from desktop_app.core.steps import text_of, view_key, wants_of
-from desktop_app.core.stops import Stop
-from desktop_app.core.stories import can_be_told, shipped
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.figures.theme import Theme
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.phrase import first_sentence
-from desktop_app.ui.absent_model import AbsentModel
 from desktop_app.ui.acts import Acts
 from desktop_app.ui.appearance import Appearance
-from desktop_app.ui.autosave import Autosave
-from desktop_app.ui.buttons import keys_of
-from desktop_app.ui.controller import Controller
-from desktop_app.ui.exactness import Exactness
+from desktop_app.ui.desks.autosave import Autosave
+from desktop_app.ui.desks.controller import Controller
+from desktop_app.ui.desks.memory import Memory
+from desktop_app.ui.desks.training_desk import TrainingDesk
+from desktop_app.ui.dialogs.absent_model import AbsentModel
+from desktop_app.ui.dialogs.model_library import ModelLibrary
 from desktop_app.ui.file_actions import FileActions
-from desktop_app.ui.frame import Frame
-from desktop_app.ui.inspection import Inspection
-from desktop_app.ui.memory import Memory
-from desktop_app.ui.model_library import ModelLibrary
-from desktop_app.ui.player import Player
-from desktop_app.ui.telling import Telling
-from desktop_app.ui.training_desk import TrainingDesk
+from desktop_app.ui.lessons.telling import Telling
+from desktop_app.ui.parts.buttons import keys_of
+from desktop_app.ui.parts.exactness import Exactness
+from desktop_app.ui.parts.frame import Frame
+from desktop_app.ui.parts.inspection import Inspection
+from desktop_app.ui.picture.player import Player
 
 _SLOW_MS = 250
 _PATIENCE_MS = 300

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from desktop_app.cli import main
-from desktop_app.core.beside import open_beside, passes_of, why_not
 from desktop_app.core.caption import caption
-from desktop_app.core.compare import DIFFER
+from desktop_app.core.comparing.beside import open_beside, passes_of, why_not
+from desktop_app.core.comparing.compare import DIFFER
+from desktop_app.core.edits.targets import targets_at
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
@@ -20,10 +21,9 @@ from desktop_app.core.passes import OTHER, Asked
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
-from desktop_app.core.session_file import from_json, to_json
-from desktop_app.core.state import State, with_option
+from desktop_app.core.session.session_file import from_json, to_json
+from desktop_app.core.session.state import State, with_option
 from desktop_app.core.steps import build_view, find_step, wants_of, workspaces
-from desktop_app.core.targets import targets_at
 from desktop_app.core.views import sweep
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.errors import LogitscopeError, ModelError

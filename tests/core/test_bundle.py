@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.core import bundle
+from desktop_app.core.program import bundle
 from desktop_app.gpt2.errors import LogitscopeError
 
-PACKAGE = Path(bundle.__file__).parent.parent
+PACKAGE = Path(bundle.__file__).parents[2]
 
 
 def install(folder, *, inside):
     """A copy of the files that bundle.py needs, laid out as in a checkout or (`inside`) as in an installed wheel."""
     package = folder / "desktop_app"
-    needed = ("__init__.py", "switches.py", "gpt2/__init__.py", "gpt2/errors.py", "core/__init__.py", "core/bundle.py")
+    needed = (
+        *("__init__.py", "switches.py", "gpt2/__init__.py", "gpt2/errors.py"),
+        *("core/__init__.py", "core/program/__init__.py", "core/program/bundle.py"),
+    )
     for name in needed:
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / name, package / name)
@@ -31,7 +34,7 @@ def install(folder, *, inside):
 
 
 def ask(folder, expression):
-    program = f"from desktop_app.core.bundle import *; print({expression})"
+    program = f"from desktop_app.core.program.bundle import *; print({expression})"
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

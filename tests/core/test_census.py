@@ -8,7 +8,6 @@ import pytest
 from safetensors import safe_open
 
 from desktop_app import cli
-from desktop_app.core.bundle import default_model
 from desktop_app.core.census import (
     ATTENTION,
     EMBEDDINGS,
@@ -22,6 +21,7 @@ from desktop_app.core.census import (
 )
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import BarsPanel, TextPanel
+from desktop_app.core.program.bundle import default_model
 from desktop_app.core.views.census import census_view, content
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config

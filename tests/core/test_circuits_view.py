@@ -6,15 +6,15 @@ import pytest
 from desktop_app.core.analysis import circuits as analysis
 from desktop_app.core.analysis import head_circuits
 from desktop_app.core.analysis.rulers import parse_ruler, vector_of
-from desktop_app.core.bundle import default_model
-from desktop_app.core.follow import follow
-from desktop_app.core.intents import Open
+from desktop_app.core.asking.follow import follow
+from desktop_app.core.asking.intents import Open
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import BarsPanel, CurvePanel, GraphPanel, MapPanel, TextPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.program.bundle import default_model
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import circuits, head_weights, heads
 from tests.scenes import CONFIG, open_tiny, panels, scene_of

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis import circuits
-from desktop_app.core.claims_file import STATEMENTS, read_claims
-from desktop_app.core.fields import Change
+from desktop_app.core.lessons.claims_file import STATEMENTS, read_claims
 from desktop_app.core.model import open_model
-from desktop_app.core.state import State
+from desktop_app.core.session.fields import Change
+from desktop_app.core.session.state import State
 from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.errors import LogitscopeError, SessionError
 from desktop_app.gpt2.sampling import Sampling

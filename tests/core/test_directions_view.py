@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis import rulers
-from desktop_app.core.commands import COMMANDS
+from desktop_app.core.asking.commands import COMMANDS
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
 from desktop_app.core.panels import BarsPanel, CloudPanel, MapPanel, TextPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import directions
 from desktop_app.gpt2.errors import LogitscopeError

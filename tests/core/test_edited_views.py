@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis.parts import combine, parts, vector_of
-from desktop_app.core.cover import covered
+from desktop_app.core.lessons.cover import covered
 from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.products import completed
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import build_view, find_step, workspaces
 from desktop_app.figures import fonts
 from desktop_app.figures.layout import place_view

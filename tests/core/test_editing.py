@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from desktop_app.core.commands import find_command
-from desktop_app.core.editing import ACTIONS, EDGE, READ_ACROSS, STEER, Target, actions_for, filled, texts_of
+from desktop_app.core.asking.commands import find_command
+from desktop_app.core.edits.editing import ACTIONS, EDGE, READ_ACROSS, STEER, Target, actions_for, filled, texts_of
+from desktop_app.core.edits.targets import put_across, targets_at
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.passes import Asked
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
-from desktop_app.core.state import State, ViewOptions, with_option
+from desktop_app.core.session.state import State, ViewOptions, with_option
 from desktop_app.core.steps import build_view, step_list, workspaces
-from desktop_app.core.targets import put_across, targets_at
 from desktop_app.figures import fonts
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Page

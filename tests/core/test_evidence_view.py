@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from desktop_app.core.asking.follow import follow
+from desktop_app.core.asking.intents import Evidence as AskEvidence
 from desktop_app.core.evidence import shown
 from desktop_app.core.evidence.saved import Evidence, read_evidence
 from desktop_app.core.evidence.shown import BEFORE, most_active, search
-from desktop_app.core.follow import follow
-from desktop_app.core.intents import Evidence as AskEvidence
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.view import opening_view
 from desktop_app.core.panels import BarsPanel, MapPanel, TextPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import State, ViewOptions, encode
+from desktop_app.core.session.state import State, ViewOptions, encode
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import evidence, evidence_wants
 from tests.core.evidence.texts_and_model import CONFIG, add_evidence, write_model, write_texts

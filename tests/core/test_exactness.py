@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from desktop_app.core.exactness import compare, effect_of_rounding, words_of
+from desktop_app.core.comparing.exactness import compare, effect_of_rounding, words_of
 from desktop_app.core.model import open_model
 from tests.checkpoints import TINY, write_checkpoint
 

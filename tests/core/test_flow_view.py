@@ -9,7 +9,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import BarsPanel, GraphPanel, TextPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import flow
 from desktop_app.figures import fonts

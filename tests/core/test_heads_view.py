@@ -8,7 +8,6 @@ from safetensors.numpy import save_file
 
 from desktop_app.core.analysis import atlas, heads
 from desktop_app.core.analysis.measures import MEASURES, SCORES
-from desktop_app.core.bundle import default_model
 from desktop_app.core.levels import percent
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
@@ -27,7 +26,8 @@ from desktop_app.core.panels import (
     of_token,
 )
 from desktop_app.core.products import completed
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.program.bundle import default_model
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import head_page
 from desktop_app.core.views import heads as view

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop_app.core.history import History, Walk, typing_key
-from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State, ViewOptions
+from desktop_app.core.session.history import History, Walk, typing_key
+from desktop_app.core.session.state import UNDOABLE, UNDOABLE_OPTIONS, State, ViewOptions
 from desktop_app.gpt2.sampling import Sampling
 
 FIELDS = {

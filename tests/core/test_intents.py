@@ -5,16 +5,16 @@ from typing import get_args
 
 import pytest
 
-from desktop_app.core import intents as ask
-from desktop_app.core.bundle import bundled_models, snapshots
-from desktop_app.core.commands import COMMANDS
-from desktop_app.core.examples import examples
-from desktop_app.core.fields import Change
-from desktop_app.core.finding import places, tokens_spelled
-from desktop_app.core.follow import follow, joined
+from desktop_app.core.asking import intents as ask
+from desktop_app.core.asking.commands import COMMANDS
+from desktop_app.core.asking.finding import places, tokens_spelled
+from desktop_app.core.asking.follow import follow, joined
+from desktop_app.core.lessons.examples import examples
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.state import State
+from desktop_app.core.program.bundle import bundled_models, snapshots
+from desktop_app.core.session.fields import Change
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import step_list
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from tests.scenes import CONFIG, open_tiny, scene_of

@@ -8,7 +8,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of
 from desktop_app.core.panels import MapPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import with_option
+from desktop_app.core.session.state import with_option
 from desktop_app.core.steps import build_view, workspaces
 from tests.scenes import open_tiny, panels, scene_of
 

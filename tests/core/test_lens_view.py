@@ -10,7 +10,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
 from desktop_app.core.panels import BarsPanel, CurvePanel, MapPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import lens
 from desktop_app.core.want import Made

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from desktop_app.core.census import gpt2_sizes
+from desktop_app.core.lessons.stories import can_be_told, shipped
 from desktop_app.core.steps import current_place
-from desktop_app.core.stories import can_be_told, shipped
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "lessons.md"
 TOPICS = (
@@ -63,7 +63,7 @@ def test_the_lectures_of_gpt2_small_stop_at_places_that_it_has():
 
 
 def test_lessons_about_a_model_that_is_not_here_are_not_offered(monkeypatch):
-    from desktop_app.core import stories
+    from desktop_app.core.lessons import stories
 
     assert can_be_told(shipped()["attention"])
 

@@ -16,7 +16,6 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from desktop_app import cli
-from desktop_app.core.bundle import bundled_models, default_model, snapshots
 from desktop_app.core.library import memory
 from desktop_app.core.library.cache import cached_models, hub_cache, missing_files
 from desktop_app.core.library.catalogue import hub_entries, title_of
@@ -28,6 +27,7 @@ from desktop_app.core.library.progress import Meter, Progress, in_bytes, in_mill
 from desktop_app.core.library.references import HubName, parse_hub_name
 from desktop_app.core.library.remove import remove_model
 from desktop_app.core.library.worker import fetch
+from desktop_app.core.program.bundle import bundled_models, default_model, snapshots
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.weights import parameter_count

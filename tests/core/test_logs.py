@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.core import crashes, logs
-from desktop_app.core.diagnostics import as_text, collect
-from desktop_app.core.private import hide
-from desktop_app.core.processes import starting_workers, worker_pool
-from desktop_app.core.settings import Settings
+from desktop_app.core.program import crashes, logs
+from desktop_app.core.program.diagnostics import as_text, collect
+from desktop_app.core.program.private import hide
+from desktop_app.core.program.processes import starting_workers, worker_pool
+from desktop_app.core.program.settings import Settings
 from desktop_app.gpt2.errors import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,7 +164,7 @@ def test_a_worker_logs_into_the_same_file_and_its_fault_comes_back_whole(kept):
 
 CRASH = """
 import ctypes
-from desktop_app.core import crashes
+from desktop_app.core.program import crashes
 with crashes.watched():
     ctypes.string_at(0)
 """

@@ -7,13 +7,13 @@ import pytest
 from safetensors.numpy import save_file
 
 from desktop_app.core.analysis import heads
-from desktop_app.core.bundle import default_model
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
 from desktop_app.core.panels import BarsPanel, MapPanel, StripsPanel, TextPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.program.bundle import default_model
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import look
 from desktop_app.gpt2.errors import ModelError

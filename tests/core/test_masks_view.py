@@ -13,7 +13,7 @@ from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, TextPanel, p
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.core.steps import build_view, find_step, text_of, wants_of
 from desktop_app.gpt2.mask import mask_of
 from tests.scenes import CONFIG, open_tiny

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from desktop_app.core.navigation import at_step, by_block, by_head, by_steps, current_step
-from desktop_app.core.state import State
+from desktop_app.core.asking.navigation import at_step, by_block, by_head, by_steps, current_step
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import step_list
 from desktop_app.gpt2.config import parse_config
 

@@ -6,10 +6,10 @@ import tomllib
 import numpy as np
 import pytest
 
-from desktop_app.core.alignment import aligned
-from desktop_app.core.bundle import bundled_models, resource
+from desktop_app.core.comparing.alignment import aligned
+from desktop_app.core.edits.reference import reference_texts
 from desktop_app.core.passes import Asked
-from desktop_app.core.reference import reference_texts
+from desktop_app.core.program.bundle import bundled_models, resource
 from desktop_app.core.runs import changes, compute_passes
 from desktop_app.gpt2.errors import LogitscopeError, TokenizerError
 from desktop_app.gpt2.tokenizer import Tokenizer
@@ -231,7 +231,7 @@ def test_plain_edits_need_no_pass_to_be_read(model, monkeypatch):
 
 def test_texts_in_edits_are_kept_out_of_the_log(model, monkeypatch):
     told = []
-    monkeypatch.setattr("desktop_app.core.recipes.hide", told.append)
+    monkeypatch.setattr("desktop_app.core.edits.recipes.hide", told.append)
     words = "some private words"
     run(model, f'blocks.0.resid_pre+=prompts[{json.dumps(words)}, "b"]', other=None)
     assert words in told

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from desktop_app.core.bundle import bundled_models, snapshots
-from desktop_app.core.fields import Change
 from desktop_app.core.library.find import reference_of, referred, require_here
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.session_file import VERSION, from_json, load_session, save_session, to_json
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.program.bundle import bundled_models, snapshots
+from desktop_app.core.session.fields import Change
+from desktop_app.core.session.session_file import VERSION, from_json, load_session, save_session, to_json
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.gpt2.errors import ModelError, SessionError
 from desktop_app.gpt2.sampling import MAX_SEED, MAX_TOP_K, Sampling
 from tests.checkpoints import write_checkpoint

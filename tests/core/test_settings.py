@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from desktop_app.core.settings import Settings, load_settings, save_settings, settings_file
+from desktop_app.core.program.settings import Settings, load_settings, save_settings, settings_file
 from desktop_app.gpt2.errors import SessionError
 
 CHOSEN = Settings("dark", 1.3, "0a0b", "0c", 2.0, "/home/someone")

@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from desktop_app.core.follow import follow
-from desktop_app.core.intents import Visit
+from desktop_app.core.asking.follow import follow
+from desktop_app.core.asking.intents import Visit
 from desktop_app.core.levels import diverging
+from desktop_app.core.session.state import State
 from desktop_app.core.sheet.camera import DEPTHS, framed, here, nearer, travel
 from desktop_app.core.sheet.layout import Box, lay_out_sheet, roads
 from desktop_app.core.sheet.pooling import strongest
 from desktop_app.core.sheet.scales import Colours, chosen_columns, natural
 from desktop_app.core.sheet.values import SheetValues
-from desktop_app.core.state import State
 from desktop_app.core.steps import find_step, step_list
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.errors import ExportError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from desktop_app.core.state import State, append, cut_after, edit, encode, full_text
+from desktop_app.core.session.state import State, append, cut_after, edit, encode, full_text
 from desktop_app.gpt2.errors import SamplingError, TokenizerError
 from desktop_app.gpt2.tokenizer import Tokenizer
 from tests.checkpoints import write_byte_tokenizer

@@ -6,14 +6,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from desktop_app.core.cover import HIDDEN, covered
-from desktop_app.core.opening.cells import Cell
-from desktop_app.core.panels import BarsPanel, GridPanel, panels_of
-from desktop_app.core.questions import grade, read_question, truth_of
-from desktop_app.core.state import State, ViewOptions
-from desktop_app.core.steps import build_view, step_list
-from desktop_app.core.stops import OPENING, open_in, read_stop
-from desktop_app.core.stories import (
+from desktop_app.core.lessons.cover import HIDDEN, covered
+from desktop_app.core.lessons.questions import grade, read_question, truth_of
+from desktop_app.core.lessons.stops import OPENING, open_in, read_stop
+from desktop_app.core.lessons.stories import (
     find_story,
     load_story,
     read_story,
@@ -22,6 +18,10 @@ from desktop_app.core.stories import (
     stop_of,
     with_stop,
 )
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.panels import BarsPanel, GridPanel, panels_of
+from desktop_app.core.session.state import State, ViewOptions
+from desktop_app.core.steps import build_view, step_list
 from desktop_app.gpt2.errors import SessionError
 from desktop_app.gpt2.sampling import Sampling
 from tests.scenes import open_tiny, scene_of
@@ -197,7 +197,7 @@ def test_a_covered_view_has_no_number_and_keeps_its_panels_titles_and_sources(mo
 
 def test_every_kind_of_panel_with_numbers_is_covered_what_it_shows_of_other_tokens_too():
     from desktop_app.core import panels
-    from desktop_app.core.cover import _COVERS, cover_panel
+    from desktop_app.core.lessons.cover import _COVERS, cover_panel
 
     assert set(get_args(panels.AnyPanel)) - set(_COVERS) == {panels.TokensPanel, panels.ProsePanel}
     looks, names = np.array([[1.0, 0.0], [0.25, 0.75]]), ("of a", "of b")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from desktop_app.core import bundle, sums
+from desktop_app.core.program import bundle, sums
 from desktop_app.gpt2.errors import ModelError
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis.superposition import WITHIN, directions_of
-from desktop_app.core.follow import follow
+from desktop_app.core.asking.follow import follow
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
 from desktop_app.core.panels import TextPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import with_option
+from desktop_app.core.session.state import with_option
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.gpt2.errors import ModelError
 from tests.scenes import open_tiny, panels, scene_of

@@ -7,16 +7,16 @@ import pytest
 
 from desktop_app.core.analysis import what_if
 from desktop_app.core.caption import caption
-from desktop_app.core.fields import Change
+from desktop_app.core.edits.reference import reference_texts
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import BarsPanel, MapPanel, TextPanel, panels_of
 from desktop_app.core.passes import Asked
 from desktop_app.core.products import compute
-from desktop_app.core.reference import reference_texts
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
-from desktop_app.core.state import State
+from desktop_app.core.session.fields import Change
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import build_view, find_step, wants_of
 from desktop_app.core.views import sweep
 from desktop_app.core.want import Made

@@ -8,7 +8,6 @@ import pytest
 
 from desktop_app import cli
 from desktop_app.core import library
-from desktop_app.core.bundle import bundled_models
 from desktop_app.core.library.curve_columns import parts_of, read_column
 from desktop_app.core.library.find import find_model, last_of
 from desktop_app.core.library.folders import remember_folder
@@ -16,6 +15,7 @@ from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.shelf import Shelf
 from desktop_app.core.library.training import Training, curves_of, read_curves, step_in, training_of
 from desktop_app.core.model import open_model
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.gpt2.errors import ModelError
 from tests.checkpoints import TINY, write_checkpoint
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import bundled_models, snapshots
 from desktop_app.core.levels import number
 from desktop_app.core.library.training import Curves, curves_of, training_of
 from desktop_app.core.model import open_model
@@ -14,6 +13,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import BarsPanel, TextPanel
 from desktop_app.core.panels import panels_of as all_panels
 from desktop_app.core.products import completed
+from desktop_app.core.program.bundle import bundled_models, snapshots
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.core.views.training import as_numpy, describe, grouped, losses_of, measured, open_cell, wants
 from desktop_app.core.views.training_opened import curve_view

@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import resource
-from desktop_app.core.commands import COMMANDS
-from desktop_app.core.examples import examples
-from desktop_app.core.intents import Append
+from desktop_app.core.asking.commands import COMMANDS
+from desktop_app.core.asking.intents import Append
+from desktop_app.core.lessons.examples import examples
 from desktop_app.core.levels import percent
 from desktop_app.core.opening.cells import Cell, read_cell
 from desktop_app.core.opening.describe import describe
@@ -29,7 +28,8 @@ from desktop_app.core.panels import (
     has_carpets,
 )
 from desktop_app.core.probabilities import bars_panel, found_words
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.program.bundle import resource
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.core.steps import STEPS, build_view, find_step, step_list
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.errors import ExportError

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis import what_if
+from desktop_app.core.edits.reference import reference_texts
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import BarsPanel, CurvePanel, TextPanel, WaterfallPanel
 from desktop_app.core.products import completed
-from desktop_app.core.reference import reference_texts
-from desktop_app.core.session_file import from_json, to_json
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.session.session_file import from_json, to_json
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import why
 from desktop_app.gpt2.edit import ALL, Cells, Edit

@@ -8,7 +8,7 @@ import pytest
 
 from desktop_app.cli import main
 from desktop_app.cli.options import LEVELS as NAMES
-from desktop_app.core.worksheet import LEVELS, exercises
+from desktop_app.core.lessons.worksheet import LEVELS, exercises
 from desktop_app.figures.worksheet import worksheet_pdf
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.sampling import Sampling

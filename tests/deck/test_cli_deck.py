@@ -75,8 +75,8 @@ def test_a_deck_is_written_by_workers_with_progress_and_a_summary_and_is_the_sam
 
 
 def test_a_session_brings_its_prompt_place_and_settings(capfd, model, tmp_path):
-    from desktop_app.core.session_file import save_session
-    from desktop_app.core.state import State
+    from desktop_app.core.session.session_file import save_session
+    from desktop_app.core.session.state import State
 
     session, out = tmp_path / "one.logitscope", tmp_path / "deck.pptx"
     save_session(session, State(text="Say", appended=(33, 34), head=2, layer=1, model=str(model)))

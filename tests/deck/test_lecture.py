@@ -11,9 +11,9 @@ from pptx.util import Pt
 
 from desktop_app import cli
 from desktop_app.core import measured
-from desktop_app.core.bundle import languages
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import BarsPanel, ShadedPanel, panels_of
+from desktop_app.core.program.bundle import languages
 from desktop_app.figures.deck import pieces, powerpoint
 from desktop_app.figures.deck.lecture import Lecture
 from desktop_app.figures.deck.lecture_material import words_of
@@ -284,7 +284,7 @@ def test_a_story_is_a_slide_for_each_stop_and_two_for_a_question(capfd, tmp_path
 
 
 def test_a_slide_of_a_stop_keeps_the_longest_bars(bundled, tmp_path):
-    from desktop_app.core.stories import shipped
+    from desktop_app.core.lessons.stories import shipped
     from desktop_app.figures.deck.told import leaves
 
     slide, told = next(

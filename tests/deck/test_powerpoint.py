@@ -122,13 +122,13 @@ def test_grids_are_tables_with_the_traces_numbers_in_the_painters_colours(build,
 
 
 def state_at(scene, key):
-    from desktop_app.core.navigation import at_step
+    from desktop_app.core.asking.navigation import at_step
 
     return at_step(scene.state, find_step(key, scene.config))
 
 
 def test_turned_grids_have_keys_as_rows(build, tiny):
-    from desktop_app.core.state import ViewOptions
+    from desktop_app.core.session.state import ViewOptions
 
     scene = scene_of(tiny, "abcd", view=ViewOptions(keys_down=True))
     table = table_of(opened(build(scene, ["blocks.0.attn.pattern"])).slides[0])

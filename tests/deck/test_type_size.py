@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from pptx import Presentation
 
+from desktop_app.core.lessons.stories import shipped
 from desktop_app.core.library.find import find_model
 from desktop_app.core.model import open_model
-from desktop_app.core.stories import shipped
 from desktop_app.figures.deck import pieces, powerpoint
 from desktop_app.figures.deck.lecture import Lecture
 from desktop_app.figures.deck.template import own_design

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from desktop_app.core.fields import Change
 from desktop_app.core.panels import panels_of
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
-from desktop_app.core.state import State
+from desktop_app.core.session.fields import Change
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import step_list
 from desktop_app.figures.deck.notes import plain
 from desktop_app.figures.deck.walk import choose, slides

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.core.last_session import aside_file, keep, last_file, load_last
-from desktop_app.core.session_file import load_session
-from desktop_app.core.state import State
+from desktop_app.core.session.last_session import aside_file, keep, last_file, load_last
+from desktop_app.core.session.session_file import load_session
+from desktop_app.core.session.state import State
 from tests.checkpoints import TINY, write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     from desktop_app.cli import main
     from desktop_app.figures.export import Options
     from desktop_app.ui import app
-    from desktop_app.ui.canvas import Canvas
+    from desktop_app.ui.picture.canvas import Canvas
 
     trace, made, paint = Engine.trace, app.open_window, Canvas.paintEvent
     left = {"lane": 1, "paint": 0}
@@ -195,9 +195,9 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QMessageBox
 from desktop_app.cli import main
-from desktop_app.core.starts import Start
+from desktop_app.core.program.starts import Start
 from desktop_app.ui import app
-from desktop_app.ui.canvas import Canvas
+from desktop_app.ui.picture.canvas import Canvas
 
 made, paint, done = app.open_window, Canvas.paintEvent, Start.done
 kind, wanted, answer, over = *sys.argv[1:3], [], []

@@ -19,7 +19,7 @@ COMMAND = "from desktop_app.cli import main\nif __name__ == '__main__':\n    rai
 DOWNLOAD = """
 from PySide6.QtCore import QCoreApplication
 from desktop_app.core.library.references import HubName
-from desktop_app.ui.download_lane import DownloadLane
+from desktop_app.ui.desks.download_lane import DownloadLane
 
 if __name__ == "__main__":
     app = QCoreApplication([])
@@ -88,7 +88,7 @@ def test_what_a_person_starts_himself_still_finds_its_own_modules(tmp_path):
     (tmp_path / "mine.py").write_text("print('mine')\n")
     program = (
         "import subprocess, sys\n"
-        "from desktop_app.core.processes import starting_workers\n"
+        "from desktop_app.core.program.processes import starting_workers\n"
         "with starting_workers():\n    pass\n"
         "subprocess.run([sys.executable, '-c', 'import mine'], check=True)\n"
     )

@@ -204,7 +204,7 @@ def test_the_installed_wheel_calls_nobody(tried, place, wheel):
 
 def test_a_script_that_imports_the_program_calls_nobody(tried, place):
     program = (
-        "from desktop_app.core.bundle import default_model\n"
+        "from desktop_app.core.program.bundle import default_model\n"
         "from desktop_app.core.model import open_model\n"
         "model = open_model(default_model())\n"
         "print(model.engine.trace(model.tokenizer.encode('A cat').ids)['logits'].shape)\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from desktop_app.core.last_session import load_last
 from desktop_app.core.model import open_model
 from desktop_app.core.passes import Asked
 from desktop_app.core.runs import compute_passes
+from desktop_app.core.session.last_session import load_last
 from tests.checkpoints import TINY, write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,7 +187,7 @@ def test_the_next_start_has_what_was_typed_before_the_end(play, model, number):
     kept = f"kept({number == signal.SIGKILL})"  # SIGKILL cannot be handled, so first wait for the save
     plot = f"""
 def kept(must):
-    from desktop_app.core.last_session import load_last
+    from desktop_app.core.session.last_session import load_last
     last = load_last()
     return not must or (last is not None and last.text == "Hello, you there")
 def plot(window):
@@ -209,8 +209,8 @@ def test_edits_survive_a_kill_and_the_next_start_shows_the_edited_pass(play, mod
     plot = f"""
 def plot(window):
     from dataclasses import replace
-    from desktop_app.core.fields import Change
-    from desktop_app.core.last_session import load_last
+    from desktop_app.core.session.fields import Change
+    from desktop_app.core.session.last_session import load_last
     c = window.controller
     def kept():
         last = load_last()

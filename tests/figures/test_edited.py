@@ -12,9 +12,9 @@ from safetensors.numpy import save_file
 
 from desktop_app.cli import main
 from desktop_app.core.caption import caption
-from desktop_app.core.compare import MODES, difference
-from desktop_app.core.compare import less as compared_panel
-from desktop_app.core.fields import Change
+from desktop_app.core.comparing.compare import MODES, difference
+from desktop_app.core.comparing.compare import less as compared_panel
+from desktop_app.core.edits.targets import targets_at
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.opened import clicked, linked, readout_of, view_of, wants_of
 from desktop_app.core.panels import (
@@ -31,11 +31,11 @@ from desktop_app.core.panels import column as panel_box
 from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
-from desktop_app.core.session_file import from_json, to_json
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.session.fields import Change
+from desktop_app.core.session.session_file import from_json, to_json
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.core.steps import wants_of as wants_of_view
-from desktop_app.core.targets import targets_at
 from desktop_app.core.views import across
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import fonts, language

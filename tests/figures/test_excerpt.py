@@ -11,7 +11,7 @@ import pytest
 
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import GridPanel, MapPanel, panels_of
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.session.state import State, ViewOptions
 from desktop_app.figures.data import data_csv
 from desktop_app.figures.excerpt import Excerpt, read_heads, read_tokens, within
 from desktop_app.figures.export import Options, lay_out

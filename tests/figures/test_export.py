@@ -24,7 +24,7 @@ from matplotlib.image import imread
 
 from desktop_app.core.caption import caption
 from desktop_app.core.panels import GridPanel, View, column
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import STEPS
 from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Job, Options, Sheet, kind_of, lay_out, make_job, render, write

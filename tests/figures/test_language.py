@@ -12,14 +12,14 @@ import pytest
 
 from desktop_app.core import census
 from desktop_app.core.analysis.measures import SCORES
-from desktop_app.core.bundle import ENGLISH, languages, resource
 from desktop_app.core.levels import Levels
 from desktop_app.core.library.catalogue import bundled_entries
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of, wants_of
 from desktop_app.core.panels import Bar, Box, Cut, Knot, Line, Panel, Rise, Strip, View
 from desktop_app.core.products import completed
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.program.bundle import ENGLISH, languages, resource
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import texts
 from desktop_app.core.views import check, flow, why
 from desktop_app.core.views.weights import weight_names

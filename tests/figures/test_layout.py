@@ -22,7 +22,7 @@ from desktop_app.core.panels import (
     column,
 )
 from desktop_app.core.probabilities import bars_panel
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import STEPS, build_view
 from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Options, lay_out, make_job

@@ -17,7 +17,7 @@ from desktop_app.core.panels import (
     SheetPanel,
     StripsPanel,
 )
-from desktop_app.core.state import with_option
+from desktop_app.core.session.state import with_option
 from desktop_app.core.steps import STEPS
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import draw, fonts

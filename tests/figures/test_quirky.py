@@ -18,8 +18,8 @@ from desktop_app.core.panels import (
     StripsPanel,
 )
 from desktop_app.core.products import completed
+from desktop_app.core.session.state import ViewOptions, with_option
 from desktop_app.core.sheet.values import SheetValues
-from desktop_app.core.state import ViewOptions, with_option
 from desktop_app.core.steps import STEPS, build_view, workspaces
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import fonts

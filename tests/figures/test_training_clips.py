@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from desktop_app import cli
-from desktop_app.core.bundle import bundled_models, snapshots
 from desktop_app.core.library.training import training_of
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import GridPanel
 from desktop_app.core.passes import Asked
-from desktop_app.core.state import State
+from desktop_app.core.program.bundle import bundled_models, snapshots
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import WORKSPACES
 from desktop_app.figures.data import data_csv
 from desktop_app.figures.export import Options, lay_out

@@ -12,7 +12,7 @@ from desktop_app.core.model import open_model
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import GraphPanel, WaterfallPanel
 from desktop_app.core.products import completed
-from desktop_app.core.state import with_option
+from desktop_app.core.session.state import with_option
 from desktop_app.core.steps import build_view, texts, workspaces
 from desktop_app.core.views.limits import limit_field
 from desktop_app.core.workspaces import WORKSPACES

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import helper, numpy_helper
 
-from desktop_app.core.bundle import default_model
 from desktop_app.core.check import TOLERANCE, check, check_pass
 from desktop_app.core.opening.arithmetic import open_cell
 from desktop_app.core.opening.cells import Cell
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError

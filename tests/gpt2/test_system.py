@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from desktop_app.core.processes import end_workers, starting_workers, worker_pool
+from desktop_app.core.program.processes import end_workers, starting_workers, worker_pool
 from desktop_app.gpt2 import system
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.files import refuse_existing, whole_file

@@ -104,7 +104,7 @@ def test_workers_start_where_the_working_directory_was_deleted(tmp_path):
     gone.mkdir()
     script = f"""
 import os, shutil
-from desktop_app.core.processes import starting_workers, worker_pool
+from desktop_app.core.program.processes import starting_workers, worker_pool
 if __name__ == "__main__":
     os.chdir({str(gone)!r})
     shutil.rmtree({str(gone)!r})

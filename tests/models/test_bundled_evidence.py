@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import default_model
 from desktop_app.core.evidence.saved import NAME, read_evidence
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
 

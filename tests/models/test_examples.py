@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import bundled_models, resource
-from desktop_app.core.claims import Apart
-from desktop_app.core.examples import examples, heads_by_role
+from desktop_app.core.lessons.claims import Apart
+from desktop_app.core.lessons.examples import examples, heads_by_role
+from desktop_app.core.lessons.stops import claimed_state
 from desktop_app.core.model import open_model
+from desktop_app.core.program.bundle import bundled_models, resource
 from desktop_app.core.steps import find_step
-from desktop_app.core.stops import claimed_state
 from desktop_app.gpt2.display import typed
 
 ALL = examples()

@@ -1,9 +1,9 @@
 """What explanations of steps and workspaces say about models is checked on the models at hand."""
 
 from desktop_app.core.analysis.heads import kept
-from desktop_app.core.bundle import bundled_models
 from desktop_app.core.census import ATTENTION, EMBEDDING, MLP, census, gpt2_sizes
 from desktop_app.core.model import open_model
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.core.steps import texts
 
 

@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from desktop_app.core.bundle import bundled_models
+from desktop_app.core.lessons.questions import truth_of
+from desktop_app.core.lessons.stops import claimed_state
+from desktop_app.core.lessons.stories import shipped
 from desktop_app.core.library.find import find_model
 from desktop_app.core.model import open_model
-from desktop_app.core.questions import truth_of
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.core.scene import make_scene
-from desktop_app.core.state import encode
+from desktop_app.core.session.state import encode
 from desktop_app.core.steps import find_step, workspaces
-from desktop_app.core.stops import claimed_state
-from desktop_app.core.stories import shipped
 from desktop_app.gpt2.display import typed
 
 STOPS = [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from desktop_app.core.model import open_model
-from desktop_app.core.state import State, encode
+from desktop_app.core.session.state import State, encode
 
 torch = pytest.importorskip("torch", reason="the live comparison needs torch")
 transformers = pytest.importorskip("transformers", reason="the live comparison needs transformers")

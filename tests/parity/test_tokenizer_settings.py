@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from desktop_app.core.state import State, encode
+from desktop_app.core.session.state import State, encode
 from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.vocabulary import BYTE_ALPHABET

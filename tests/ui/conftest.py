@@ -45,7 +45,7 @@ def other(tmp_path_factory):
 @pytest.fixture(scope="session")
 def bundled():
     """The folder of the bundled model."""
-    from desktop_app.core.bundle import default_model
+    from desktop_app.core.program.bundle import default_model
 
     return default_model()
 

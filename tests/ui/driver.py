@@ -9,10 +9,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolButton
 
 from desktop_app.figures.marks import Words
-from desktop_app.ui.autosave import SaveLane
-from desktop_app.ui.deck_actions import DeckLane
-from desktop_app.ui.download_lane import DownloadLane
-from desktop_app.ui.lanes import FreeLane, Lane
+from desktop_app.ui.desks.autosave import SaveLane
+from desktop_app.ui.desks.download_lane import DownloadLane
+from desktop_app.ui.desks.lanes import FreeLane, Lane
+from desktop_app.ui.dialogs.deck_actions import DeckLane
 
 LONG_MS = 60_000
 NONE, SHIFT, CTRL, ALT = (

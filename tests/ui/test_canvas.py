@@ -18,12 +18,12 @@ from desktop_app.core.panels import (
     column,
     row,
 )
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.core.steps import build_view
 from desktop_app.figures.marks import Strands
 from desktop_app.figures.theme import LIGHT
-from desktop_app.ui.canvas import Canvas
-from desktop_app.ui.overlay import card_place
+from desktop_app.ui.picture.canvas import Canvas
+from desktop_app.ui.picture.overlay import card_place
 from tests.scenes import CONFIG, open_tiny, scene_of, shown_steps
 
 TALL, WIDE = (700, 1400), (1500, 420)

@@ -3,7 +3,7 @@
 import gc
 import threading
 
-from desktop_app.ui.lanes import Lane
+from desktop_app.ui.desks.lanes import Lane
 
 
 class Cycle:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QImage
 
-from desktop_app.core.bundle import resource
+from desktop_app.core.program.bundle import resource
 from desktop_app.figures.theme import THEMES, contrast
 from desktop_app.ui.icon import SIZES, window_icon
 

@@ -4,11 +4,11 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
-from desktop_app.core.intents import Open
+from desktop_app.core.asking.intents import Open
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.figures.marks import Words
-from desktop_app.ui.scene_desk import CHECKED
+from desktop_app.ui.desks.scene_desk import CHECKED
 
 
 def inside_words(desk):

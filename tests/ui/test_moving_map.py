@@ -9,13 +9,13 @@ from PySide6.QtGui import QColor, QImage, QPainter, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.intents import Frame
+from desktop_app.core.asking.intents import Frame
 from desktop_app.core.panels import CloudPanel, Hue, Source, View, column
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Page, Words
 from desktop_app.figures.theme import LIGHT
-from desktop_app.ui.moving_map import LEAST, MovingMap
-from desktop_app.ui.painting import stamp_dots
+from desktop_app.ui.picture.moving_map import LEAST, MovingMap
+from desktop_app.ui.picture.painting import stamp_dots
 from tests.ui.driver import ALT, LEFT, NONE, SHIFT
 
 RNG = np.random.default_rng(3)

@@ -6,8 +6,8 @@ from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtGui import QTextCursor
 from PySide6.QtTest import QTest
 
-from desktop_app.ui import pieces
-from desktop_app.ui.prompt import PromptEditor, to_document
+from desktop_app.ui.parts import pieces
+from desktop_app.ui.parts.prompt import PromptEditor, to_document
 
 # Four and one units wide, a new line, and a separator that the document holds as another character. (A noncharacter
 # would be two characters of the document, between which the caret may stand.)

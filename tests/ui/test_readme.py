@@ -8,10 +8,10 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.examples import examples
-from desktop_app.core.intents import Append
-from desktop_app.core.stories import can_be_told, shipped
-from desktop_app.ui.export_dialog import ExportDialog
+from desktop_app.core.asking.intents import Append
+from desktop_app.core.lessons.examples import examples
+from desktop_app.core.lessons.stories import can_be_told, shipped
+from desktop_app.ui.dialogs.export_dialog import ExportDialog
 from tests.ui.driver import CTRL, SHIFT
 
 KEY = Qt.Key

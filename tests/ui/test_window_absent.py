@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
-from desktop_app.core.session_file import to_json
-from desktop_app.core.state import State
+from desktop_app.core.session.session_file import to_json
+from desktop_app.core.session.state import State
 from tests.hub.fixtures import NAME, hub
 from tests.hub.server import COMMIT
 

@@ -8,13 +8,13 @@ from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QAccessible, QFocusEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QMenu, QMessageBox, QTextBrowser, QWidget
 
-from desktop_app.core.bundle import default_model
-from desktop_app.core.commands import COMMANDS
-from desktop_app.core.examples import examples
+from desktop_app.core.asking.commands import COMMANDS
+from desktop_app.core.lessons.examples import examples
 from desktop_app.core.library.catalogue import title_of
-from desktop_app.ui.command_palette import CommandPalette
-from desktop_app.ui.export_dialog import ExportDialog
-from desktop_app.ui.help_page import HelpPage
+from desktop_app.core.program.bundle import default_model
+from desktop_app.ui.dialogs.command_palette import CommandPalette
+from desktop_app.ui.dialogs.export_dialog import ExportDialog
+from desktop_app.ui.dialogs.help_page import HelpPage
 from tests.ui.driver import CTRL, SHIFT, pixels
 
 

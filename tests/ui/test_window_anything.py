@@ -8,9 +8,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS
-from desktop_app.core.fields import Change
+from desktop_app.core.asking.commands import COMMANDS
+from desktop_app.core.program.bundle import bundled_models
+from desktop_app.core.session.fields import Change
 from desktop_app.core.steps import workspaces
 from tests.ui.driver import LEFT, NONE, SHIFT
 

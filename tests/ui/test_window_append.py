@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from desktop_app.core.asking.intents import Append, Pin
 from desktop_app.core.generate import Drawn, generate
-from desktop_app.core.intents import Append, Pin
 from tests.checkpoints import random_weights, write_checkpoint
 from tests.ui.conftest import BYTES
 from tests.ui.driver import CTRL, RIGHT, SHIFT, pixels

@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
-from desktop_app.core.changes import with_edits
-from desktop_app.core.last_session import last_file
+from desktop_app.core.edits.changes import with_edits
 from desktop_app.core.model import open_model
-from desktop_app.core.session_file import load_session
+from desktop_app.core.session.last_session import last_file
+from desktop_app.core.session.session_file import load_session
 from tests.checkpoints import write_checkpoint
 from tests.ui.conftest import BYTES
 from tests.ui.driver import NONE
@@ -79,8 +79,9 @@ def test_a_model_of_another_shape_is_refused_and_the_pass_is_shown_alone(desk, o
 
 
 def test_a_model_that_memory_does_not_hold_beside_the_open_one_is_not_opened(desk, twin, monkeypatch):
-    monkeypatch.setattr("desktop_app.ui.lanes.memory_warning", lambda folder, _tokens: f"{folder.name} needs 9 TB.")
-    monkeypatch.setattr("desktop_app.ui.lanes.open_model", None)
+    lanes = "desktop_app.ui.desks.lanes"
+    monkeypatch.setattr(f"{lanes}.memory_warning", lambda folder, _tokens: f"{folder.name} needs 9 TB.")
+    monkeypatch.setattr(f"{lanes}.open_model", None)
     put_beside(desk, twin)
     assert "twin needs 9 TB." in desk.trouble()
     assert desk.scene.other is None

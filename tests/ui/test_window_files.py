@@ -16,12 +16,12 @@ from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QMenu
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.intents import GoTo, Pin
-from desktop_app.core.state import State
+from desktop_app.core.asking.intents import GoTo, Pin
+from desktop_app.core.program.bundle import bundled_models
+from desktop_app.core.session.state import State
 from desktop_app.figures.export import Options
 from desktop_app.gpt2.errors import UNEXPECTED
-from desktop_app.ui.export_dialog import ExportDialog
+from desktop_app.ui.dialogs.export_dialog import ExportDialog
 from tests.checkpoints import TINY, random_weights, write_checkpoint
 from tests.ui.conftest import BYTES
 from tests.ui.driver import CTRL, pixels
@@ -430,8 +430,8 @@ def test_a_figure_that_a_closing_window_ends_is_no_fault(desk, tmp_path, monkeyp
         else:
             pool.last.set_exception(BrokenProcessPool())
 
-    monkeypatch.setattr("desktop_app.ui.export_lane.worker_pool", lambda _count: Never())
-    monkeypatch.setattr("desktop_app.ui.export_lane.end_workers", ended)
+    monkeypatch.setattr("desktop_app.ui.desks.export_lane.worker_pool", lambda _count: Never())
+    monkeypatch.setattr("desktop_app.ui.desks.export_lane.end_workers", ended)
     desk.window.files.export_figure(Options("svg"), tmp_path / "never.svg")
     assert asked.wait(30)
     desk.window.close()

@@ -4,9 +4,9 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
-from desktop_app.core.intents import AskKey, Do, GoTo, Select
+from desktop_app.core.asking.intents import AskKey, Do, GoTo, Select
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.session_file import load_session, save_session
+from desktop_app.core.session.session_file import load_session, save_session
 from tests.ui.driver import CTRL
 
 ALT = Qt.KeyboardModifier.AltModifier

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from desktop_app.core.intents import Evidence, GoTo, ShowHead
+from desktop_app.core.asking.intents import Evidence, GoTo, ShowHead
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.figures.marks import Words

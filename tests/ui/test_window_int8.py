@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import default_model
 from desktop_app.core.model import open_model
+from desktop_app.core.program.bundle import default_model
 
 
 def rounded(desk):
@@ -61,8 +61,8 @@ def test_undo_brings_the_exact_weights_back(desk):
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_start_is_exact_unless_asked_whatever_was_left(qtbot, asked):
-    from desktop_app.core.last_session import keep
-    from desktop_app.core.state import State
+    from desktop_app.core.session.last_session import keep
+    from desktop_app.core.session.state import State
     from desktop_app.ui import app
 
     keep(State(text="A cat", int8=True))

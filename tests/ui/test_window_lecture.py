@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from desktop_app.core.examples import examples
+from desktop_app.core.lessons.examples import examples
 from desktop_app.figures.marks import Words
 from tests.ui.driver import CTRL, pixels
 

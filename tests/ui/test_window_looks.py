@@ -20,11 +20,11 @@ from PySide6.QtWidgets import (
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import AtlasPanel, GridPanel, WaterfallPanel
-from desktop_app.core.session_file import from_json, to_json
-from desktop_app.core.settings import TYPE_SIZES
+from desktop_app.core.program.settings import TYPE_SIZES
+from desktop_app.core.session.session_file import from_json, to_json
 from desktop_app.figures.marks import Heat, Words
-from desktop_app.ui.canvas import Canvas
-from desktop_app.ui.line_dialog import LineDialog
+from desktop_app.ui.dialogs.line_dialog import LineDialog
+from desktop_app.ui.picture.canvas import Canvas
 from tests.scenes import panels
 from tests.ui.driver import CTRL, pixels
 

@@ -15,13 +15,13 @@ import pytest
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.fields import Change
+from desktop_app.core.session.fields import Change
 from desktop_app.core.steps import workspaces
 from desktop_app.gpt2 import edited
 from desktop_app.gpt2.system import usable_cores
 from desktop_app.gpt2.tensors import size_in_bytes
-from desktop_app.ui.collector import GarbageCollector
-from desktop_app.ui.lanes import Lane
+from desktop_app.ui.desks.collector import GarbageCollector
+from desktop_app.ui.desks.lanes import Lane
 from tests.checkpoints import write_checkpoint
 from tests.conftest import ROOT
 from tests.ui.conftest import BYTES
@@ -86,8 +86,8 @@ def test_what_the_present_pass_holds_is_no_more_than_its_tensors(desk):
 
 def test_of_everything_that_the_window_makes_there_is_no_more_after_eight_rounds_than_after_four(desk, monkeypatch):
     """What is created for each prompt, place and number is freed, or kept up to a bound that is soon reached here."""
-    monkeypatch.setattr("desktop_app.core.history._LIMIT", 4)
-    monkeypatch.setattr("desktop_app.ui.side_tabs._KEPT", 4)
+    monkeypatch.setattr("desktop_app.core.session.history._LIMIT", 4)
+    monkeypatch.setattr("desktop_app.ui.parts.side_tabs._KEPT", 4)
 
     def rounds(first, last):
         for number in range(first, last):

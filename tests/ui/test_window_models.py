@@ -12,10 +12,10 @@ from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from desktop_app.core import model as models
-from desktop_app.core.bundle import default_model
 from desktop_app.core.library.cache import find_snapshot
 from desktop_app.core.library.folders import remember_folder, remembered_folders
 from desktop_app.core.library.references import HubName
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
 from tests.checkpoints import write_checkpoint

@@ -3,7 +3,7 @@
 import pytest
 from PySide6.QtCore import Qt
 
-from desktop_app.ui import player as playing
+from desktop_app.ui.picture import player as playing
 from tests.ui.driver import CTRL, SHIFT
 
 TEXT = "the cat sat on the mat"

@@ -19,7 +19,7 @@ def built(monkeypatch):
         seen.append((step.key, threading.current_thread() is threading.main_thread()))
         return real(scene, step)
 
-    for module in ("desktop_app.core.prepared", "desktop_app.ui.scene_desk"):
+    for module in ("desktop_app.core.prepared", "desktop_app.ui.desks.scene_desk"):
         monkeypatch.setattr(f"{module}.build_view", build_view)
     return seen
 
@@ -62,7 +62,7 @@ def test_a_view_that_cannot_be_prepared_leaves_the_pass_and_every_other_step(des
             raise MemoryError
         return real(scene, step)
 
-    for module in ("desktop_app.core.prepared", "desktop_app.ui.scene_desk"):
+    for module in ("desktop_app.core.prepared", "desktop_app.ui.desks.scene_desk"):
         monkeypatch.setattr(f"{module}.build_view", build_view)
     desk.go("blocks.0.ln1")
     desk.paste(" more")

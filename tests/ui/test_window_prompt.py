@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QKeySequence, QTextCursor
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS
-from desktop_app.core.examples import examples
-from desktop_app.core.session_file import save_session
+from desktop_app.core.asking.commands import COMMANDS
+from desktop_app.core.lessons.examples import examples
+from desktop_app.core.program.bundle import bundled_models
+from desktop_app.core.session.session_file import save_session
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.tokenizer import Tokenizer

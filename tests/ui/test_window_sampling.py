@@ -6,11 +6,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QStyle, QStyleOptionSlider
 
-from desktop_app.core.bundle import bundled_models, snapshots
-from desktop_app.core.last_session import beginning, keep
+from desktop_app.core.program.bundle import bundled_models, snapshots
+from desktop_app.core.session.last_session import beginning, keep
 from desktop_app.gpt2.sampling import MAX_SEED, Sampling, uniform
 from desktop_app.ui.acts import Acts
-from desktop_app.ui.scrubber import Track
+from desktop_app.ui.parts.scrubber import Track
 from tests.ui.driver import CTRL, SHIFT, pixels
 
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.intents import GoTo, Select, ShowHead
+from desktop_app.core.asking.intents import GoTo, Select, ShowHead
 from desktop_app.core.levels import number
 from desktop_app.figures.marks import Words
 from tests.ui.driver import CTRL, RIGHT, SHIFT, pixels

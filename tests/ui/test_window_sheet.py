@@ -15,7 +15,8 @@ from desktop_app.figures.marks import Fill, Page, Words
 from desktop_app.figures.paint_sheet import paint_here, paint_words
 from desktop_app.figures.sheet_tiles import TILE
 from desktop_app.figures.theme import LIGHT
-from desktop_app.ui import fonts, painting, sheet_view
+from desktop_app.ui import fonts
+from desktop_app.ui.picture import painting, sheet_view
 from tests.ui.driver import CTRL, colours, pixels
 
 TEXT = "the cat sat on the mat"
@@ -238,7 +239,7 @@ def test_travel_goes_from_step_to_step_and_ends_there(open_desk, tiny, monkeypat
 
 
 def test_tiles_that_are_not_seen_are_dropped(desk, monkeypatch):
-    monkeypatch.setattr("desktop_app.ui.sheet_tiles._KEPT", 6)
+    monkeypatch.setattr("desktop_app.ui.picture.sheet_tiles._KEPT", 6)
     sheet = sheet_of(desk)
     for n in range(0, len(sheet.panel.sheet.plates), 9):
         sheet.go_to_plate(n)
@@ -310,7 +311,7 @@ def test_a_limit_that_is_typed_is_that_of_the_sheet(desk):
 
 
 def test_the_change_by_an_edit_is_the_difference_of_two_passes(desk):
-    from desktop_app.core.intents import Edit
+    from desktop_app.core.asking.intents import Edit
 
     desk.window.acts.follow(Edit(("blocks.0.attn.z[1]*=0",)))
     desk.settle()
@@ -343,7 +344,7 @@ def test_covered_the_sheet_shows_no_number(desk):
 
 
 def test_edited_the_sheet_shows_both_passes_side_by_side(desk):
-    from desktop_app.core.intents import Edit
+    from desktop_app.core.asking.intents import Edit
 
     desk.window.acts.follow(Edit(("blocks.0.attn.z[1]*=0",)))
     desk.settle()

@@ -6,12 +6,12 @@ import shutil
 import pytest
 from PySide6.QtCore import QPoint
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.examples import examples
-from desktop_app.core.last_session import aside_file, keep, last_file, load_last
-from desktop_app.core.session_file import load_session
-from desktop_app.core.settings import load_settings, settings_file
-from desktop_app.core.state import WALK
+from desktop_app.core.lessons.examples import examples
+from desktop_app.core.program.bundle import bundled_models
+from desktop_app.core.program.settings import load_settings, settings_file
+from desktop_app.core.session.last_session import aside_file, keep, last_file, load_last
+from desktop_app.core.session.session_file import load_session
+from desktop_app.core.session.state import WALK
 from tests.ui.driver import colours, pixels
 
 
@@ -199,10 +199,11 @@ def test_a_restart_whose_model_has_no_room_asks_and_brings_its_text_back(open_de
     first = open_desk(tiny, "a large one")
     first.window.close()
     monkeypatch.setattr(
-        "desktop_app.ui.lanes.memory_warning", lambda folder, _tokens: "too large" if folder == tiny else ""
+        "desktop_app.ui.desks.lanes.memory_warning", lambda folder, _tokens: "too large" if folder == tiny else ""
     )
     asked = []
-    monkeypatch.setattr("desktop_app.ui.model_library.ModelLibrary._ask_about_memory", lambda _self, d: asked.append(d))
+    library = "desktop_app.ui.dialogs.model_library.ModelLibrary"
+    monkeypatch.setattr(f"{library}._ask_about_memory", lambda _self, d: asked.append(d))
     second = open_desk()
     assert len(asked) == 1 and second.c.model.folder == bundled_models()["bundled"]
     assert second.window.prompt.text() == examples()[0].state.text
@@ -215,7 +216,7 @@ def test_a_change_is_kept_within_a_second_also_while_one_goes_on_typing(open_des
     desk = open_desk(tiny, "kept")
     desk.until(lambda: load_last() == desk.state)
     written = []
-    monkeypatch.setattr("desktop_app.ui.autosave.keep", lambda state: (written.append(state.text), keep(state)))
+    monkeypatch.setattr("desktop_app.ui.desks.autosave.keep", lambda state: (written.append(state.text), keep(state)))
     assert desk.window.autosave._timer.interval() <= 500 and not desk.window.autosave._timer.isActive()
     desk.type("a")
     due = desk.window.autosave._timer.remainingTime()

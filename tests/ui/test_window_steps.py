@@ -5,8 +5,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from desktop_app.core import bundle
 from desktop_app.core.panels import Box
+from desktop_app.core.program import bundle
 from desktop_app.core.steps import build_view
 from desktop_app.figures.marks import Heat
 from desktop_app.ui.acts import Acts

@@ -5,10 +5,10 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
-from desktop_app.core.cover import HIDDEN
-from desktop_app.core.session_file import load_session
-from desktop_app.core.stories import load_story
-from desktop_app.ui.story_dialog import StoryDialog
+from desktop_app.core.lessons.cover import HIDDEN
+from desktop_app.core.lessons.stories import load_story
+from desktop_app.core.session.session_file import load_session
+from desktop_app.ui.dialogs.story_dialog import StoryDialog
 from tests.ui.driver import CTRL, SHIFT
 
 STORY = """

@@ -16,15 +16,16 @@ import pytest
 from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QDialog, QFileDialog, QTableView, QToolButton, QWidget
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS
-from desktop_app.core.navigation import at_workspace
+from desktop_app.core.asking.commands import COMMANDS
+from desktop_app.core.asking.navigation import at_workspace
 from desktop_app.core.panels import has_carpets
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures.marks import Path as Line
 from desktop_app.figures.marks import Words
-from desktop_app.ui import fonts, painting
-from desktop_app.ui.track import Track
+from desktop_app.ui import fonts
+from desktop_app.ui.parts.track import Track
+from desktop_app.ui.picture import painting
 from tests.figures.boxes import corners, crossed, faults, meetings
 from tests.ui.test_window_looks import cut
 

@@ -17,14 +17,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from desktop_app.core import model as models
-from desktop_app.core.bundle import bundled_models, snapshots
-from desktop_app.core.intents import AtStep
+from desktop_app.core.asking.intents import AtStep
 from desktop_app.core.levels import number
 from desktop_app.core.library.find import find_model
 from desktop_app.core.library.shelf import MOST
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.products import completed
+from desktop_app.core.program.bundle import bundled_models, snapshots
 from desktop_app.core.scene import make_scene
 from desktop_app.core.steps import WORKSPACES, find_step, wants_of
 from desktop_app.figures.data import data_json
@@ -157,7 +157,7 @@ def test_neighbours_are_opened_ahead_and_taken_as_they_are(taught, monkeypatch):
     folders = list(snapshots(SORTER).values())
     assert {folders[n] for n in (2, 3, 4, 5, 6)} <= set(kept) and len(kept) <= 8
     opened = []
-    monkeypatch.setattr("desktop_app.ui.lanes.open_model", lambda folder, *_, **__: opened.append(folder))
+    monkeypatch.setattr("desktop_app.ui.desks.lanes.open_model", lambda folder, *_, **__: opened.append(folder))
     taught.window.training.go_to(5)
     taught.settle()
     assert step_of(taught) == STEPS[5] and opened == []
@@ -197,7 +197,7 @@ def step_of_run(desk):
 def test_the_mark_goes_back_where_opening_is_stopped(taught, monkeypatch):
     waits = threading.Event()
     own = models.open_model
-    monkeypatch.setattr("desktop_app.ui.lanes.open_model", lambda *a, **o: waits.wait(30) and own(*a, **o))
+    monkeypatch.setattr("desktop_app.ui.desks.lanes.open_model", lambda *a, **o: waits.wait(30) and own(*a, **o))
     taught.window.training.go_to(0)
     assert taught.window.training.moving and taught.window.training.number == 0
     taught.window.do("stop_loading")
@@ -471,7 +471,7 @@ def test_a_window_closes_in_the_middle_of_an_export(taught, tmp_path, kind):
 
 
 def test_an_export_shows_the_edits_and_the_model_beside(taught, tmp_path):
-    from desktop_app.core.changes import with_edits
+    from desktop_app.core.edits.changes import with_edits
 
     taught.c.set(with_edits(taught.state, "blocks.1.attn.z[0]=0"))
     taught.c.set(replace(taught.state, beside=str(snapshots(SORTER)[0])))

@@ -11,16 +11,16 @@ from PySide6.QtGui import QContextMenuEvent, QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
-from desktop_app.core.fields import Change
-from desktop_app.core.last_session import last_file
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.passes import OTHER
 from desktop_app.core.prepared import pass_of
-from desktop_app.core.session_file import load_session
-from desktop_app.core.state import with_option
+from desktop_app.core.session.fields import Change
+from desktop_app.core.session.last_session import last_file
+from desktop_app.core.session.session_file import load_session
+from desktop_app.core.session.state import with_option
 from desktop_app.figures.marks import Strands
 from desktop_app.gpt2.edit import Cells, Edit, parse_edits
-from desktop_app.ui.line_dialog import LineDialog
+from desktop_app.ui.dialogs.line_dialog import LineDialog
 from tests.ui.driver import ALT, CTRL, LEFT, NONE, SHIFT
 
 PATTERN = "blocks.1.attn.pattern"
@@ -237,7 +237,7 @@ def test_passes_are_shown_while_a_slider_moves_without_pause(desk, monkeypatch):
 
         return run
 
-    monkeypatch.setattr("desktop_app.ui.scene_desk.pass_of", slow)
+    monkeypatch.setattr("desktop_app.ui.desks.scene_desk.pass_of", slow)
     desk.c.scenes.scene_changed.connect(lambda scene: shown.append(scene.trace.run.changes))
     slider, lane = desk.window.edits_bar.slider, desk.c.scenes.passes
     for value in (50, 60, 70):

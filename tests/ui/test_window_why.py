@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.core.views import why
-from desktop_app.ui.token_chooser import TokenChooser
+from desktop_app.ui.dialogs.token_chooser import TokenChooser
 from tests.ui.driver import CTRL, SHIFT
 
 KEY = Qt.Key

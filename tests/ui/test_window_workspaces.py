@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 from safetensors.numpy import save_file
 
 from desktop_app.core import products
-from desktop_app.core.intents import Pin
+from desktop_app.core.asking.intents import Pin
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.workspaces import WORKSPACES
 from tests.ui.driver import CTRL, SHIFT
@@ -77,14 +77,14 @@ def test_what_takes_long_is_stopped_by_a_key_and_the_window_goes_on(desk, monkey
         while True:
             stop.check()
 
-    monkeypatch.setattr("desktop_app.ui.lanes.compute", slow)
+    monkeypatch.setattr("desktop_app.ui.desks.lanes.compute", slow)
     monkeypatch.setattr("desktop_app.core.products.compute", slow)
     desk.window.do("check_all")
     desk.until(entered.is_set)
     assert desk.window.actions_["stop"].isEnabled()
     desk.window.do("stop")
     desk.settle()
-    monkeypatch.setattr("desktop_app.ui.lanes.compute", made)
+    monkeypatch.setattr("desktop_app.ui.desks.lanes.compute", made)
     monkeypatch.setattr("desktop_app.core.products.compute", made)
     desk.window.do("close_inspector")
     desk.window.do("check_all")

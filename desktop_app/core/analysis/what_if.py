@@ -17,10 +17,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.alignment import TOKENS, Alignment, aligned
 from desktop_app.core.analysis import attribution
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
 from desktop_app.core.analysis.named_arrays import NamedArrays
+from desktop_app.core.comparing.alignment import TOKENS, Alignment, aligned
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.edit import ALL, CUT, Cells, Edit, Range
 from desktop_app.gpt2.edited import FINAL, finals

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from desktop_app.core.bundle import bundled_models, resource, snapshots
+from desktop_app.core.program.bundle import bundled_models, resource, snapshots
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.phrase import Count, Phrase
 

@@ -3,11 +3,11 @@
 from contextlib import suppress
 from pathlib import Path
 
-from desktop_app.core.bundle import bundled_models, program, snapshots
 from desktop_app.core.library.cache import find_snapshot, hub_cache
 from desktop_app.core.library.catalogue import hub_entry
 from desktop_app.core.library.references import PAGE, HubName, parse_hub_name
 from desktop_app.core.library.training import is_model, training_of
+from desktop_app.core.program.bundle import bundled_models, program, snapshots
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.system import is_plainly_a_path

@@ -5,7 +5,7 @@ import logging
 import os
 from pathlib import Path
 
-from desktop_app.core.settings import settings_file
+from desktop_app.core.program.settings import settings_file
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.files import alone, whole_file
 from desktop_app.gpt2.jsonfile import read_json

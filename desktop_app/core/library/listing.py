@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from desktop_app.core.bundle import bundled_models
 from desktop_app.core.library.cache import (
     Cached,
     bytes_on_disk,
@@ -19,6 +18,7 @@ from desktop_app.core.library.folders import remembered_folders
 from desktop_app.core.library.memory import needed
 from desktop_app.core.library.progress import in_bytes
 from desktop_app.core.library.training import Training, is_model, training_of
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.weights import parameter_count

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desktop_app.core.bundle import bundled_models
 from desktop_app.core.library.cache import bytes_below, hub_cache, repository_folder, strange_ref
 from desktop_app.core.library.find import as_path, full_name
 from desktop_app.core.library.folders import forget_folder
 from desktop_app.core.library.progress import in_bytes
 from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.gpt2.errors import ModelError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from desktop_app.core.library.progress import Progress
 from desktop_app.core.library.references import HubName, parse_hub_name
-from desktop_app.core.processes import be_watched, end_with_parent
+from desktop_app.core.program.processes import be_watched, end_with_parent
 from desktop_app.gpt2.errors import LogitscopeError, ModelError, fault_words
 
 log = logging.getLogger(__name__)

@@ -1,11 +1,11 @@
 """The view, shown under the central pane, of what the user opened: a number, a weight, or a workspace without a tab.
 
-A cell names the pass that it belongs to, or the difference that it is a number of (core/compare.py).
+A cell names the pass that it belongs to, or the difference that it is a number of (core/comparing/compare.py).
 """
 
 from dataclasses import fields, replace
 
-from desktop_app.core.compare import CHANGE, DIFFER, badge_of, of_run
+from desktop_app.core.comparing.compare import CHANGE, DIFFER, badge_of, of_run
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell, Region, read_cell
 from desktop_app.core.opening.describe import Readout, describe
@@ -15,7 +15,7 @@ from desktop_app.core.panels import Line, TextPanel, View, column
 from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.steps import build_view, wants_of_place, workspaces
 from desktop_app.core.views import across
 from desktop_app.core.views.weights import find_part, has_heads, weight_view

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from desktop_app.core.asking.intents import Evidence, Intent
 from desktop_app.core.check import TOLERANCE
-from desktop_app.core.intents import Evidence, Intent
 from desktop_app.core.levels import diverging, number, percent
 from desktop_app.core.opening.arithmetic import Opening, Scalar, Vector, open_cell
 from desktop_app.core.opening.cells import Cell

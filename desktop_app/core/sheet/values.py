@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from desktop_app.core.alignment import Alignment
+from desktop_app.core.comparing.alignment import Alignment
 from desktop_app.core.levels import Levels
 from desktop_app.core.panels import Array
 from desktop_app.core.sheet.layout import Plate, lay_out_sheet

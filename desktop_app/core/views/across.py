@@ -6,7 +6,8 @@ whose own pattern stays as it is; the edit puts the values of the other prompt, 
 
 import numpy as np
 
-from desktop_app.core.editing import Target, head
+from desktop_app.core.edits.editing import Target, head
+from desktop_app.core.edits.recipes import ACROSS, across_pattern
 from desktop_app.core.levels import cell_text, number, percent, unit
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
@@ -25,7 +26,6 @@ from desktop_app.core.panels import (
     formula_line,
 )
 from desktop_app.core.passes import OTHER
-from desktop_app.core.recipes import ACROSS, across_pattern
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
 from desktop_app.core.views.dot import dot_panels

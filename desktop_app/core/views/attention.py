@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core.intents import Select
+from desktop_app.core.asking.intents import Select
 from desktop_app.core.levels import Levels, diverging, unit
 from desktop_app.core.panels import (
     Array,

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core import editing
 from desktop_app.core.analysis import circuits as analysis
 from desktop_app.core.analysis.circuits import KINDS, Circuits
-from desktop_app.core.editing import Target
+from desktop_app.core.edits import editing
+from desktop_app.core.edits.editing import Target
 from desktop_app.core.levels import Levels, number
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
@@ -38,7 +38,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State, with_option
+from desktop_app.core.session.state import State, with_option
 from desktop_app.core.views import circuits_opened
 from desktop_app.core.views.head_page import name
 from desktop_app.core.views.head_weights import through_mlp

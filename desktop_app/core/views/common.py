@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core.intents import Intent
+from desktop_app.core.asking.intents import Intent
 from desktop_app.core.levels import Levels, diverging, number, percent
 from desktop_app.core.panels import Array, Bar, BarsPanel, Box, Hue, MapPanel, Source, Strip, StripsPanel, row
 from desktop_app.core.scene import Scene

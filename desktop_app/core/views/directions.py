@@ -15,7 +15,7 @@ from desktop_app.core.analysis.directions import WITHOUT, Nearest, Plane, Rows, 
 from desktop_app.core.analysis.expression import Sum
 from desktop_app.core.analysis.folding import normed
 from desktop_app.core.analysis.rulers import Ruler
-from desktop_app.core.intents import Select
+from desktop_app.core.asking.intents import Select
 from desktop_app.core.levels import diverging, fraction_text, number, percent
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell

@@ -33,7 +33,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State, with_option
+from desktop_app.core.session.state import State, with_option
 from desktop_app.core.views.common import rows_as_numpy, rows_named, rows_note
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want

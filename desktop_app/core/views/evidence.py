@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core.analysis.folding import along_unembedding
-from desktop_app.core.editing import Place, Target, head
+from desktop_app.core.edits.editing import Place, Target, head
 from desktop_app.core.evidence.saved import Evidence
 from desktop_app.core.evidence.shown import AFTER, BEFORE, Passage, Passages
 from desktop_app.core.levels import Levels, number
@@ -31,7 +31,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import ASKED, State, encode, unplaced
+from desktop_app.core.session.state import ASKED, State, encode, unplaced
 from desktop_app.core.views.common import token_name
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.evidence_panels import most_active, muted_here, of_head, of_neuron, over_all, table

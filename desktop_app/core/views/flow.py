@@ -10,15 +10,15 @@ from dataclasses import replace
 
 from desktop_app.core.analysis import flow as analysis
 from desktop_app.core.analysis.flow import Edge, Flow
-from desktop_app.core.editing import Target
+from desktop_app.core.edits.editing import Target
+from desktop_app.core.edits.targets import of_tensor
 from desktop_app.core.levels import percent
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import GraphPanel, Hue, Knot, Line, Source, Strand, TextPanel, View, column
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State
-from desktop_app.core.targets import of_tensor
+from desktop_app.core.session.state import State
 from desktop_app.core.views import flow_opened
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want

@@ -7,7 +7,7 @@ from desktop_app.core.analysis.labels import labels_of
 from desktop_app.core.analysis.measures import MEASURES, PATTERNS, SCORES
 from desktop_app.core.analysis.parts import head_rows, output_matrices
 from desktop_app.core.analysis.rollout import Summary
-from desktop_app.core.intents import Do, GoTo
+from desktop_app.core.asking.intents import Do, GoTo
 from desktop_app.core.levels import Levels, number, percent, unit
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.panels import (

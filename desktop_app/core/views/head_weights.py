@@ -19,7 +19,7 @@ from desktop_app.core.analysis.folding import (
     write_matrices,
 )
 from desktop_app.core.analysis.head_circuits import HeadCircuits, TokenTable
-from desktop_app.core.intents import Measure, Open
+from desktop_app.core.asking.intents import Measure, Open
 from desktop_app.core.levels import number, percent
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core import editing
 from desktop_app.core.analysis import atlas, rollout
 from desktop_app.core.analysis import heads as analysis
 from desktop_app.core.analysis.atlas import Atlas
@@ -12,6 +11,7 @@ from desktop_app.core.analysis.heads import Heads, HeadsOnText
 from desktop_app.core.analysis.labels import labels_of, most_like
 from desktop_app.core.analysis.measures import MEASURES, SCORES
 from desktop_app.core.analysis.rollout import Summary
+from desktop_app.core.edits import editing
 from desktop_app.core.levels import Levels, cell_text, number, unit
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
@@ -33,7 +33,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State, with_option
+from desktop_app.core.session.state import State, with_option
 from desktop_app.core.views import head_page, head_weights
 from desktop_app.core.views.common import without_first
 from desktop_app.core.views.head_page import label_words, name, weight_levels

@@ -8,8 +8,9 @@ import numpy as np
 from desktop_app.core.analysis import lens as analysis
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.translators import load_translators
-from desktop_app.core.editing import Target
-from desktop_app.core.intents import Select
+from desktop_app.core.asking.intents import Select
+from desktop_app.core.edits.editing import Target
+from desktop_app.core.edits.targets import row
 from desktop_app.core.levels import Levels, cell_text, number, percent, unit
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
@@ -31,7 +32,6 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.targets import row
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError

@@ -15,7 +15,7 @@ from desktop_app.core.panels import (
     StripsPanel,
     View,
 )
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.gpt2.errors import LogitscopeError
 
 MOST = 1e300

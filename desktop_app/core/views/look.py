@@ -9,8 +9,9 @@ import numpy as np
 from desktop_app.core.analysis import score as analysis
 from desktop_app.core.analysis.parts import Kind, Part, fold
 from desktop_app.core.analysis.score import Score
-from desktop_app.core.editing import Target
-from desktop_app.core.intents import AskKey
+from desktop_app.core.asking.intents import AskKey
+from desktop_app.core.edits.editing import Target
+from desktop_app.core.edits.targets import of_tensor
 from desktop_app.core.levels import Levels, number
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
@@ -32,8 +33,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State
-from desktop_app.core.targets import of_tensor
+from desktop_app.core.session.state import State
 from desktop_app.core.views.common import key_bars, token_name
 from desktop_app.core.views.dot import aligned, largest_terms
 from desktop_app.core.want import Product, Want

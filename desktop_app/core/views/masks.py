@@ -31,7 +31,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State
+from desktop_app.core.session.state import State
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError

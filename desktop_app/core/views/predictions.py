@@ -7,7 +7,7 @@ import numpy as np
 
 from desktop_app.core.analysis import predictions as analysis
 from desktop_app.core.analysis.predictions import Predictions
-from desktop_app.core.intents import Select
+from desktop_app.core.asking.intents import Select
 from desktop_app.core.levels import number, percent, unit
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell

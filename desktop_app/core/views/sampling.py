@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from desktop_app.core.intents import Append
+from desktop_app.core.asking.intents import Append
 from desktop_app.core.levels import diverging, number, percent
 from desktop_app.core.panels import (
     Bar,

@@ -11,8 +11,9 @@ from desktop_app.core.analysis import superposition as analysis
 from desktop_app.core.analysis.directions import WITHOUT
 from desktop_app.core.analysis.folding import along_unembedding
 from desktop_app.core.analysis.superposition import WITHIN, Angles, NeuronTokens
-from desktop_app.core.editing import Target
-from desktop_app.core.intents import Open
+from desktop_app.core.asking.intents import Open
+from desktop_app.core.edits.editing import Target
+from desktop_app.core.edits.targets import of_tensor
 from desktop_app.core.levels import diverging, fraction_text, number, short
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
@@ -35,7 +36,6 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.targets import of_tensor
 from desktop_app.core.views.common import rows_as_numpy, rows_note
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want

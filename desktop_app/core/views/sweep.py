@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from desktop_app.core.alignment import Alignment, aligned
 from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.what_if import Ablation, Patch
-from desktop_app.core.changes import with_edits
-from desktop_app.core.editing import Place, Target, head, mlp
+from desktop_app.core.comparing.alignment import Alignment, aligned
+from desktop_app.core.edits.changes import with_edits
+from desktop_app.core.edits.editing import Place, Target, head, mlp
+from desktop_app.core.edits.reference import reference_texts
+from desktop_app.core.edits.targets import row as row_of
 from desktop_app.core.levels import Levels, cell_text, diverging, number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.pass_as_numpy import pass_program, seen_in
 from desktop_app.core.panels import Array, Bar, BarsPanel, Box, Hue, Line, MapPanel, Source, TextPanel, View, column
 from desktop_app.core.products import Work
-from desktop_app.core.reference import reference_texts
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import WALK, State
-from desktop_app.core.targets import row as row_of
+from desktop_app.core.session.state import WALK, State
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.intents import AtStep, UseModel
+from desktop_app.core.asking.intents import AtStep, UseModel
 from desktop_app.core.levels import number
 from desktop_app.core.library.catalogue import after_steps, bundled_entries
 from desktop_app.core.library.curve_columns import Column, parts_of
@@ -23,6 +22,7 @@ from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Box, CurvePanel, Hue, Line, Source, TextPanel, View, column, row
 from desktop_app.core.products import Work
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.core.scene import Scene
 from desktop_app.core.views import training_opened as opened
 from desktop_app.core.want import Product, Want

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from desktop_app.core.bundle import bundled_models
-from desktop_app.core.intents import AtStep
+from desktop_app.core.asking.intents import AtStep
 from desktop_app.core.levels import number
 from desktop_app.core.library.catalogue import after_steps
 from desktop_app.core.library.curve_columns import CHANGE, Column, parts_of
@@ -17,6 +16,7 @@ from desktop_app.core.library.training import CURVES, Curves, Training
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, TextPanel, View, column, formula_line
+from desktop_app.core.program.bundle import bundled_models
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.errors import ModelError

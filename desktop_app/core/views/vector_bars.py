@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from desktop_app.core.analysis.parts import head_rows, output_matrices
-from desktop_app.core.intents import Select, ShowHead
+from desktop_app.core.asking.intents import Select, ShowHead
 from desktop_app.core.levels import number
 from desktop_app.core.panels import Array, Bar, BarsPanel, Hue, Line, TextPanel
 from desktop_app.core.scene import Scene

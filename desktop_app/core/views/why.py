@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from desktop_app.core.analysis import attribution as analysis
 from desktop_app.core.analysis.attribution import Attribution, Baseline
 from desktop_app.core.analysis.parts import Kind, Part
-from desktop_app.core.editing import ROW, Place, Target, block, head, mlp
+from desktop_app.core.edits.editing import ROW, Place, Target, block, head, mlp
+from desktop_app.core.edits.targets import look
 from desktop_app.core.levels import number, short
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Line, Rise, Source, TextPanel, View, WaterfallPanel, column
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State
-from desktop_app.core.targets import look
+from desktop_app.core.session.state import State
 from desktop_app.core.views import why_effects, why_numpy, why_opened
 from desktop_app.core.views.common import differs, token_name
 from desktop_app.core.want import Product, Want

@@ -8,10 +8,10 @@ import numpy as np
 from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.attribution import Baseline
 from desktop_app.core.analysis.parts import Kind, Part, parts
-from desktop_app.core.editing import Place, Target, block, head, mlp
+from desktop_app.core.edits.editing import Place, Target, block, head, mlp
+from desktop_app.core.edits.recipes import EditInputs, resolve
+from desktop_app.core.edits.reference import reference_texts
 from desktop_app.core.products import Work
-from desktop_app.core.recipes import EditInputs, resolve
-from desktop_app.core.reference import reference_texts
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.edit import Edit

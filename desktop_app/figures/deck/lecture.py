@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.caption import sampling_words, tokens_words
 from desktop_app.core.model import Model
 from desktop_app.core.panels import Line, TextPanel, View, column
+from desktop_app.core.program.bundle import ENGLISH
 from desktop_app.core.scene import Scene
 from desktop_app.figures.deck import lecture_blocks, lecture_input, lecture_output
 from desktop_app.figures.deck.lecture_material import Frame, Material

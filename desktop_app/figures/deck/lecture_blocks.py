@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core import measured
+from desktop_app.core.lessons.questions import LOOK
 from desktop_app.core.levels import share_text, unit
 from desktop_app.core.measured import Look
 from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Hue, ShadedPanel, Source, column, panels_of
-from desktop_app.core.questions import LOOK
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.figures.deck.lecture_material import (
     ARCS,

@@ -16,7 +16,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.products import completed
-from desktop_app.core.state import with_option
+from desktop_app.core.session.state import with_option
 from desktop_app.core.steps import build_view, find_step, wants_of
 from desktop_app.core.views import inputs
 from desktop_app.figures.deck.lecture_material import BARS, SHADED, Frame, Material, likeliest

@@ -12,14 +12,14 @@ from desktop_app.core.analysis.heads import Heads
 from desktop_app.core.analysis.parts import Kind, Part
 from desktop_app.core.analysis.predictions import Predictions
 from desktop_app.core.analysis.predictions import compute as predict
-from desktop_app.core.bundle import languages, resource
 from desktop_app.core.levels import share_text
 from desktop_app.core.measured import Look
 from desktop_app.core.model import Model
 from desktop_app.core.panels import ArcsPanel, Array, Bar, BarsPanel, Box, Hue
 from desktop_app.core.products import completed
+from desktop_app.core.program.bundle import languages, resource
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import with_option
+from desktop_app.core.session.state import with_option
 from desktop_app.core.views import heads as atlas
 from desktop_app.figures.deck.walk import STEP, Ask
 from desktop_app.figures.language import translator

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core.cover import HIDDEN
+from desktop_app.core.lessons.cover import HIDDEN
+from desktop_app.core.lessons.questions import NEXT
 from desktop_app.core.levels import share_text, unit
 from desktop_app.core.panels import Array, Bar, BarsPanel, Box, RulerPanel, ShadedPanel, column, panels_of
-from desktop_app.core.questions import NEXT
 from desktop_app.core.steps import build_view, find_step
 from desktop_app.figures.deck.lecture_material import BARS, SHADED, Frame, Material, likeliest, plain
 from desktop_app.figures.deck.walk import CLOSING, Ask

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.levels import Levels, cell_text, short
 from desktop_app.core.panels import (
     AnyPanel,
@@ -23,6 +22,7 @@ from desktop_app.core.panels import (
     TokensPanel,
     row,
 )
+from desktop_app.core.program.bundle import ENGLISH
 from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.language import translator
 from desktop_app.figures.layout import arrangement, height_in, places

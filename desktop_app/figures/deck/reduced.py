@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core.compare import main_panel
+from desktop_app.core.comparing.compare import main_panel
 from desktop_app.core.panels import (
     AnyPanel,
     Bar,

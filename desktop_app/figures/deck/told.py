@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.caption import caption
-from desktop_app.core.claims import Always
-from desktop_app.core.cover import HIDDEN, covered
+from desktop_app.core.lessons.claims import Always
+from desktop_app.core.lessons.cover import HIDDEN, covered
+from desktop_app.core.lessons.questions import CHOICE, LOOK, NEXT, truth_of
+from desktop_app.core.lessons.stops import Stop, claimed_state
+from desktop_app.core.lessons.stories import Story
 from desktop_app.core.levels import diverging, number, unit
 from desktop_app.core.model import Model
 from desktop_app.core.panels import (
@@ -36,12 +38,10 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.places import BESIDE, Step
 from desktop_app.core.products import completed
-from desktop_app.core.questions import CHOICE, LOOK, NEXT, truth_of
+from desktop_app.core.program.bundle import ENGLISH
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.steps import build_view, current_place, text_of, wants_of
-from desktop_app.core.stops import Stop, claimed_state
-from desktop_app.core.stories import Story
 from desktop_app.core.views.common import token_name
 from desktop_app.figures.deck import lecture_output
 from desktop_app.figures.deck.lecture_material import BARS, Material, arcs, first_shown, strongest_keys, words_of

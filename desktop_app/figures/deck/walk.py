@@ -6,16 +6,16 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 
-from desktop_app.core.bundle import ENGLISH
+from desktop_app.core.asking.navigation import at_step
 from desktop_app.core.caption import alt_text, caption
-from desktop_app.core.compare import compared, mode_of
+from desktop_app.core.comparing.compare import compared, mode_of
 from desktop_app.core.model import Model
-from desktop_app.core.navigation import at_step
 from desktop_app.core.panels import Box, View, headed
 from desktop_app.core.places import BESIDE, IN, OUT, Step
 from desktop_app.core.products import completed
+from desktop_app.core.program.bundle import ENGLISH
 from desktop_app.core.scene import Scene, make_moment
-from desktop_app.core.state import WALK
+from desktop_app.core.session.state import WALK
 from desktop_app.core.steps import as_compared, build_view, find_step, step_list, text_of, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes

@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from desktop_app.core.processes import end_workers, results_of, starting_workers, worker_pool
+from desktop_app.core.program.processes import end_workers, results_of, starting_workers, worker_pool
 from desktop_app.gpt2.errors import ExportError
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from desktop_app.core.bundle import ENGLISH
+from desktop_app.core.lessons.stories import Story
+from desktop_app.core.program.bundle import ENGLISH
 from desktop_app.core.scene import Scene
-from desktop_app.core.stories import Story
 from desktop_app.figures.deck.lecture import Lecture
 from desktop_app.figures.deck.told import Open, leaves
 from desktop_app.figures.deck.walk import STEP, Slide

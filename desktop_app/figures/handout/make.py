@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from desktop_app.core.bundle import ENGLISH
+from desktop_app.core.program.bundle import ENGLISH
 from desktop_app.figures.deck.lecture_material import words_of
 from desktop_app.figures.handout.leaves import Leaf
 from desktop_app.figures.handout.page import Handout

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.core.bundle import resource
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.panels import BarsPanel, Box, TextPanel, View, panels_of
 from desktop_app.core.passes import OTHER
+from desktop_app.core.program.bundle import resource
 from desktop_app.core.scene import Scene
 from desktop_app.figures.deck.lecture_material import words_of
 from desktop_app.figures.deck.walk import CLOSING, STEP, TITLE, Slide

@@ -7,7 +7,7 @@ from desktop_app.core.analysis.heads import Heads, HeadsOnText
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.score import Score
 from desktop_app.core.analysis.what_if import Ablation, Patch
-from desktop_app.core.state import ViewOptions
+from desktop_app.core.session.state import ViewOptions
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.scripting import Figure, Model, Run, open_model
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from desktop_app.core.analysis import circuits, folding, head_circuits
-from desktop_app.core.bundle import default_model
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.errors import Cancelled, ModelError
 from desktop_app.gpt2.session import Stop

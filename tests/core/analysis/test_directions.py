@@ -8,8 +8,8 @@ import pytest
 from desktop_app.core.analysis import directions
 from desktop_app.core.analysis.directions import Term
 from desktop_app.core.analysis.expression import parse_sum, token_of, written
-from desktop_app.core.bundle import default_model
 from desktop_app.core.model import open_model
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.errors import LogitscopeError, ModelError, TokenizerError
 from tests.checkpoints import TINY, random_weights, write_checkpoint

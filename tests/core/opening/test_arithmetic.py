@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import default_model
 from desktop_app.core.levels import number
 from desktop_app.core.opening.arithmetic import open_cell
 from desktop_app.core.opening.cells import Cell, read_cell
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.engine import Engine

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import default_model
 from desktop_app.core.opening.arithmetic import open_cell
 from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.opening.cells import Cell
+from desktop_app.core.program.bundle import default_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.engine import Engine

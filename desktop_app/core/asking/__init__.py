@@ -1,0 +1,1 @@
+"""What a user can ask for: tables of commands and options, and how the state follows."""

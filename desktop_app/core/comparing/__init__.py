@@ -1,0 +1,1 @@
+"""Two passes beside each other, and their difference."""

@@ -1,0 +1,1 @@
+"""Stories, examples, exercises, and the claims that tests hold them to."""

@@ -1,0 +1,1 @@
+"""The program itself: its settings, files, logs and worker processes."""

@@ -1,0 +1,1 @@
+"""The state, its history, and its files."""

@@ -1,0 +1,1 @@
+"""The state, and what is computed for it outside the window's thread."""

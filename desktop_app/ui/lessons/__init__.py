@@ -1,0 +1,1 @@
+"""Stories told in the window, and lecture mode."""

@@ -1,0 +1,1 @@
+"""What draws pictures in the window, moves them, and can be pointed at."""
