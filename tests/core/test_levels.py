@@ -314,3 +314,14 @@ def test_limits_that_are_set_by_hand_hold_and_say_so():
 )
 def test_a_fraction_has_no_leading_zero_and_no_sign_where_it_rounds_to_nothing(value, places, text):
     assert fraction_text(value, places) == text
+
+
+def test_few_cells_of_a_large_grid_are_sorted_whatever_its_width(monkeypatch):
+    """The sample that gives the threshold takes from all columns, even if they are as many as a power of two."""
+    cells = np.random.default_rng(3).normal(size=(1024, 1024)).astype(np.float32)
+    cells[:, [0, 512]] *= 0.01
+    cells[np.triu_indices(1024, 1)] = np.nan
+    sorted_, partition = [], np.partition
+    monkeypatch.setattr(np, "partition", lambda a, *more, **how: sorted_.append(a.size) or partition(a, *more, **how))
+    diverging(cells)
+    assert sorted_ and max(sorted_) < cells.size / 20
