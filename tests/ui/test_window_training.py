@@ -388,7 +388,7 @@ def test_from_end_to_end_each_snapshot_is_opened_once_with_a_pass_each_and_few_a
     desk = open_desk(snapshots(SORTER)[0], TEXT)
     desk.window.do(f"workspace:{workspace}")
     desk.settle()
-    opened, alive = counting(monkeypatch, "ui.lanes", "ui.training_desk", "core.views.training")
+    opened, alive = counting(monkeypatch, "ui.desks.lanes", "ui.desks.training_desk", "core.views.training")
     counted.clear()
     most = 0
     for n in range(1, len(STEPS)):
